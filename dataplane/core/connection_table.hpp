@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection table: which backend a flow has. One per worker and kind of key; one thread, no
+// locks, no atomics. A line is one 64-byte cache line:
+//
+//   CompactKey (IPv4, one port)   | key 0 | key 1 | key 2 | key 3 | value 0 | value 1 | value 2 | value 3 |
+//   WideKey (port: any, IPv6)     |        key 0          | value 0 |        key 1          | value 1 |
+//
+//   value, from the low bits:     slot 16 | epoch 16 | last seen 24 (seconds, modulo 2^24) | state 8
+//
+// Each flow has two lines: the first from the keyed flow hash, the second from the first and the
+// key alone (partial-key cuckoo hashing: Fan et al., "Cuckoo Filter", 2014), so an entry can be
+// moved without its packet. An insert may displace entries up to kMoveDepth moves deep, and copies an
+// entry before it clears the old one; a key is written after its value and cleared before it. So a table is whole
+// at every instant, whenever its writer dies: at worst an entry stands twice, with equal values.
+#pragma once
+
+#include "dataplane/core/generation.hpp"
+#include "dataplane/wire/counters.h"
+#include "dataplane/wire/wire.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstring>
+#include <immintrin.h>
+#include <span>
+#include <utility>
+
+namespace fairlead::core {
+
+/// TCP as seen from the client's side alone, and UDP. The order is that of Service::timeout_s.
+enum class ConnectionState : wire::u8 { kHalfOpen, kEstablished, kClosing, kUdp, kCount };
+
+/// The value of an entry, unpacked by shifts only.
+struct Connection {
+    wire::u16 slot;
+    wire::u16 epoch;
+    ConnectionState state;
+    wire::u32 last_seen_s; ///< modulo 2^24
+
+    [[nodiscard]] wire::u64 pack() const noexcept {
+        return wire::u64{slot} | wire::u64{epoch} << 16 | wire::u64{last_seen_s & 0xffffff} << 32 |
+               wire::u64{static_cast<wire::u8>(state)} << 56;
+    }
+    [[nodiscard]] static Connection unpack(wire::u64 v) noexcept {
+        return {static_cast<wire::u16>(v), static_cast<wire::u16>(v >> 16),
+                static_cast<ConnectionState>(static_cast<wire::u8>(v >> 56) & 3),
+                static_cast<wire::u32>(v >> 32) & 0xffffff};
+    }
+};
+
+/// Spreads every bit of x over all of the result: MurmurHash3's 64-bit finaliser (Appleby, 2011). Needs no key: it only
+/// tells a flow's two lines apart, and the first is keyed.
+[[nodiscard]] constexpr wire::u64 mix(wire::u64 x) noexcept {
+    x = (x ^ x >> 33) * 0xff51afd7ed558ccdull;
+    x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53ull;
+    return x ^ x >> 33;
+}
+
+/// Source address, source port, service: the rest of the flow is the service's.
+struct CompactKey {
+    wire::u64 bits; ///< 0: no entry (a service stands as index + 1)
+
+    static CompactKey of(const wire::FlowBlock &flow, wire::u16 service) noexcept {
+        return {wire::u64{flow.source.raw} << 32 | wire::u64{flow.source_port.raw} << 16 | (service + 1u)};
+    }
+    [[nodiscard]] bool empty() const noexcept { return bits == 0; }
+    [[nodiscard]] wire::u16 service() const noexcept { return static_cast<wire::u16>((bits & 0xffff) - 1); }
+    [[nodiscard]] wire::u64 mixed() const noexcept { return mix(bits); }
+    friend bool operator==(CompactKey, CompactKey) noexcept = default;
+};
+
+/// Address, both ports, service; room for an IPv6 address.
+struct WideKey {
+    wire::u64 address[2];
+    wire::u64 bits; ///< 0: no entry
+
+    static WideKey of(const wire::FlowBlock &flow, wire::u16 service) noexcept {
+        return {{flow.source.raw, 0},
+                wire::u64{flow.source_port.raw} << 48 | wire::u64{flow.destination_port.raw} << 32 | (service + 1u)};
+    }
+    [[nodiscard]] bool empty() const noexcept { return bits == 0; }
+    [[nodiscard]] wire::u16 service() const noexcept { return static_cast<wire::u16>((bits & 0xffff) - 1); }
+    [[nodiscard]] wire::u64 mixed() const noexcept { return mix(mix(mix(address[0]) ^ address[1]) ^ bits); }
+    friend bool operator==(const WideKey &, const WideKey &) noexcept = default;
+};
+
+template <class Key> struct Line;
+
+template <> struct alignas(64) Line<CompactKey> {
+    static constexpr unsigned kEntries = 4;
+    static constexpr unsigned kMoveDepth = 2;
+    CompactKey keys[kEntries];
+    wire::u64 values[kEntries];
+
+    [[nodiscard]] CompactKey key(unsigned i) const noexcept { return keys[i]; }
+    [[nodiscard]] wire::u64 &value(unsigned i) noexcept { return values[i]; }
+    void set_key(unsigned i, CompactKey k) noexcept { keys[i] = k; }
+    /// A bit for each entry with this key.
+    [[nodiscard]] unsigned match(CompactKey k) const noexcept {
+        __m256i wanted = _mm256_set1_epi64x(static_cast<long long>(k.bits));
+        __m256i here = _mm256_load_si256(reinterpret_cast<const __m256i *>(keys));
+        return static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(wanted, here))));
+    }
+    /// The same without vectors: what the test compares match() with.
+    [[nodiscard]] unsigned match_scalar(CompactKey k) const noexcept {
+        unsigned bits = 0;
+        for (unsigned i = 0; i < kEntries; ++i) bits |= unsigned{keys[i] == k} << i;
+        return bits;
+    }
+};
+
+template <> struct alignas(64) Line<WideKey> {
+    static constexpr unsigned kEntries = 2;
+    static constexpr unsigned kMoveDepth = 5; // fewer places a line, so further to look for one
+    struct Entry {
+        WideKey key;
+        wire::u64 value;
+    } entries[kEntries];
+
+    [[nodiscard]] const WideKey &key(unsigned i) const noexcept { return entries[i].key; }
+    [[nodiscard]] wire::u64 &value(unsigned i) noexcept { return entries[i].value; }
+    void set_key(unsigned i, const WideKey &k) noexcept {
+        entries[i].key.bits = 0; // no entry while the parts do not belong together
+        std::atomic_signal_fence(std::memory_order_release);
+        entries[i].key.address[0] = k.address[0];
+        entries[i].key.address[1] = k.address[1];
+        std::atomic_signal_fence(std::memory_order_release);
+        entries[i].key.bits = k.bits;
+    }
+    [[nodiscard]] unsigned match(const WideKey &k) const noexcept {
+        unsigned bits = 0;
+        for (unsigned i = 0; i < kEntries; ++i) bits |= unsigned{entries[i].key == k} << i;
+        return bits;
+    }
+};
+
+static_assert(sizeof(Line<CompactKey>) == 64 && sizeof(Line<WideKey>) == 64);
+
+/// Bytes of memory for a table of at least `entries` entries: a power of two of lines.
+template <class Key> constexpr std::size_t connection_memory_bytes(std::size_t entries) noexcept {
+    return std::bit_ceil(std::max<std::size_t>(2, (entries + Line<Key>::kEntries - 1) / Line<Key>::kEntries)) * 64;
+}
+
+/// What has happened to entries since the worker last asked; the worker keeps the counters.
+struct TableEvents {
+    wire::u64 expired = 0, evicted = 0, displaced = 0;
+};
+
+template <class Key> class ConnectionTable {
+  public:
+    /// @param memory zeroed, 64-byte aligned, connection_memory_bytes() long; outlives the table.
+    /// @param slots the worker's counters by slot: live connections are kept there.
+    ConnectionTable(std::span<std::byte> memory, wire::SlotCounters *slots) noexcept;
+
+    void prefetch(const wire::FlowHash &hash) const noexcept { __builtin_prefetch(&lines_[first(hash)], 1); }
+    void prefetch_second(const wire::FlowHash &hash, const Key &key) const noexcept {
+        __builtin_prefetch(&lines_[other(first(hash), key)], 1);
+    }
+
+    /// The entry's value, or null. The pointer holds until the next insert(), sweep() or clear().
+    [[nodiscard]] wire::u64 *find_first(const wire::FlowHash &hash, const Key &key) noexcept {
+        return find_in(first(hash), key);
+    }
+    [[nodiscard]] wire::u64 *find(const wire::FlowHash &hash, const Key &key) noexcept {
+        wire::u64 *value = find_first(hash, key);
+        return value ? value : find_in(other(first(hash), key), key);
+    }
+
+    /// Records a new connection; its key must not be in the table.
+    /// Room is made of, in this order: nothing, expired entries, moves, half-open entries, closing entries.
+    /// @return false if neither line has room: the flow then goes unrecorded.
+    [[nodiscard]] bool insert(const Generation &, const wire::FlowHash &, const Key &, const Connection &,
+                              wire::u32 now_s) noexcept;
+
+    /// Clears an entry found by find(): its backend is gone.
+    void erase(const wire::FlowHash &, const Key &) noexcept;
+
+    /// Expires what is due in the next `lines` lines, round and round.
+    void sweep(const Generation &, std::size_t lines, wire::u32 now_s) noexcept;
+
+    void clear() noexcept;
+
+    [[nodiscard]] wire::u64 size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t line_count() const noexcept { return mask_ + 1; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return line_count() * Line<Key>::kEntries; }
+    [[nodiscard]] TableEvents take_events() noexcept { return std::exchange(events_, {}); }
+
+  private:
+    static constexpr unsigned kEntries = Line<Key>::kEntries;
+    struct Place {
+        std::size_t line;
+        unsigned entry;
+    };
+
+    [[nodiscard]] std::size_t first(const wire::FlowHash &hash) const noexcept { return hash.line & mask_; }
+    [[nodiscard]] std::size_t other(std::size_t line, const Key &key) const noexcept {
+        return (line ^ (key.mixed() | 1)) & mask_; // never the same line: mask_ is at least 1
+    }
+    [[nodiscard]] wire::u64 *find_in(std::size_t line, const Key &key) noexcept {
+        unsigned bits = lines_[line].match(key);
+        return bits ? &lines_[line].value(static_cast<unsigned>(std::countr_zero(bits))) : nullptr;
+    }
+    [[nodiscard]] bool expired(const Generation &, const Key &, const Connection &, wire::u32 now_s) const noexcept;
+    [[nodiscard]] bool take_free(const Generation &, std::size_t line, wire::u32 now_s, Place &) noexcept;
+    [[nodiscard]] bool take_by_moving(const Generation &, std::size_t line, unsigned depth, wire::u32 now_s,
+                                      Place &) noexcept;
+    [[nodiscard]] bool take_from(std::size_t line, ConnectionState victim, Place &) noexcept;
+    void write(const Place &, const Key &, wire::u64 value) noexcept;
+    void remove(const Place &) noexcept;
+
+    Line<Key> *lines_;
+    std::size_t mask_;
+    wire::SlotCounters *slots_;
+    wire::u64 size_ = 0;
+    std::size_t swept_ = 0; ///< next line for sweep()
+    TableEvents events_;
+};
+
+extern template class ConnectionTable<CompactKey>;
+extern template class ConnectionTable<WideKey>;
+
+} // namespace fairlead::core

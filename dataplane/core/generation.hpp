@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// A generation: one validated snapshot, and what the packet path derives from it. Immutable.
+//
+// Owner: whoever adopted it (io/ keeps it until no worker reads it any more); it borrows the rows
+// segments, which must stay mapped as long as it lives. Everything a worker indexes through it was
+// proved in range by build(), so the packet path has no bounds check.
+#pragma once
+
+#include "dataplane/core/frame.hpp"
+#include "dataplane/core/segment.hpp"
+#include "dataplane/core/service_table.hpp"
+#include "dataplane/wire/flow_hash.hpp"
+#include "dataplane/wire/packet.h"
+
+#include <memory>
+
+namespace fairlead::core {
+
+/// What a packet for one backend needs, in one cache line: the prebuilt outer headers, and what tells whether
+/// a connection entry still means this backend.
+struct alignas(64) Forwarding {
+    wire::u8 headers[46];      ///< Ethernet, IPv4, and for GUE: UDP, GUE; lengths and checksums to be patched
+    wire::u8 length;           ///< bytes of `headers` in use, at least 32
+    wire::u8 resolved;         ///< the next hop's link-layer address is known
+    wire::u32 checksum;        ///< the outer IPv4 header's 16-bit words summed, total length as 0
+    wire::u16 epoch;
+    wire::u8 state;            ///< wire::kSlot...
+    wire::u8 has_udp;          ///< the outer headers hold UDP
+    wire::u64 reserved;
+};
+static_assert(sizeof(Forwarding) == 64);
+
+/// What the packet path needs of a service.
+struct Service {
+    const wire::u16 *rows;     ///< [row_count] slots or kNoSlot
+    wire::u32 row_count;       ///< at least 1; 0: this index is not in use
+    wire::u8 protocol;
+    bool any_port;
+    wire::u32 timeout_s[5];    ///< by ConnectionState
+};
+
+class Generation {
+  public:
+    struct Built {
+        std::unique_ptr<const Generation> generation; ///< null when refused
+        Refusal refusal;
+    };
+
+    /// Validates a root against the segments it names and derives the rest.
+    /// @param root the root segment's bytes; not needed after the call.
+    /// @param segments every segment the root may name (others are ignored); their bytes must outlive the result.
+    [[nodiscard]] static Built build(std::span<const std::byte> root,
+                                     std::span<const CheckedSegment> segments);
+
+    [[nodiscard]] wire::u64 number() const noexcept { return number_; }
+    [[nodiscard]] const wire::FlowHashKey &hash_key() const noexcept { return hash_key_; }
+    [[nodiscard]] const ServiceTable &service_table() const noexcept { return service_table_; }
+    [[nodiscard]] const Service &service(wire::u16 index) const noexcept { return services_[index]; }
+    [[nodiscard]] wire::u32 service_count() const noexcept { return static_cast<wire::u32>(services_.size()); }
+    [[nodiscard]] wire::u32 slot_count() const noexcept { return slot_count_; }
+    /// @param slot below slot_count(), or kNoSlot's stand-in: slot_count() itself, which is free.
+    [[nodiscard]] const Forwarding &forwarding(wire::u32 slot) const noexcept { return forwarding_[slot]; }
+    /// The ids of the segments in use, hops included, ascending.
+    [[nodiscard]] std::span<const wire::u64> segment_ids() const noexcept { return segment_ids_; }
+    /// The distinct virtual addresses, for the steering program.
+    [[nodiscard]] std::span<const wire::Be32> vips() const noexcept { return vips_; }
+
+  private:
+    explicit Generation(const wire::SnapshotRoot &root);
+    Refusal take_services(std::span<const wire::ServiceEntry>, std::span<const wire::SlotEntry>,
+                          std::span<const CheckedSegment>);
+    Refusal take_slots(const wire::SnapshotRoot &, std::span<const wire::ServiceEntry>,
+                       std::span<const wire::SlotEntry>, std::span<const CheckedSegment>);
+
+    wire::u64 number_;
+    wire::FlowHashKey hash_key_;
+    ServiceTable service_table_;
+    std::vector<Service> services_;
+    std::vector<Forwarding> forwarding_; ///< [slot_count + 1]; the last is free
+    wire::u32 slot_count_;
+    std::vector<wire::u64> segment_ids_;
+    std::vector<wire::Be32> vips_;
+};
+
+} // namespace fairlead::core

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/core/parse.hpp"
+
+namespace fairlead::core {
+
+using namespace wire;
+
+ParseResult Ipv4::parse_uncommon(const Frame &frame, Packet &packet) noexcept {
+    if (frame.length < sizeof(EthernetHeader)) return {Parsed::kBadForAll, DropReason::frame_truncated};
+    const auto *ethernet = reinterpret_cast<const EthernetHeader *>(frame.data);
+    if (!(ethernet->ether_type == Be16::from_host(kEtherType))) return {Parsed::kNotFamily, {}};
+
+    const u32 available = frame.length - static_cast<u32>(sizeof(EthernetHeader));
+    if (available < sizeof(Header)) return {Parsed::kBadForAll, DropReason::frame_truncated};
+    const Header *ip = header(frame);
+    const u32 header_length = (ip->version_ihl & 0x0f) * 4u;
+    if (ip->version_ihl >> 4 != 4 || header_length < sizeof(Header)) return {Parsed::kBad, DropReason::ip_header_bad};
+    if (available < header_length) return {Parsed::kBad, DropReason::frame_truncated};
+    const u32 ip_length = ip->total_length.host();
+    if (ip_length < header_length || ip_length > available) return {Parsed::kBad, DropReason::ip_length_bad};
+    if (ip->fragment.host() & (kIpv4MoreFragments | kIpv4FragmentOffsetMask)) return {Parsed::kBad, DropReason::fragment};
+    return parse_transport(frame, header_length, packet);
+}
+
+ParseResult Ipv4::parse_transport(const Frame &frame, u32 header_length, Packet &packet) noexcept {
+    const Header *ip = header(frame);
+    const u32 payload = ip->total_length.host() - header_length;
+    const u8 *transport = reinterpret_cast<const u8 *>(ip) + header_length;
+    packet.ip_length = ip->total_length.host();
+    packet.tcp_flags = 0;
+    packet.has_payload = true;
+
+    Be16 source_port{}, destination_port{};
+    switch (ip->protocol) {
+    case kIpProtocolTcp: {
+        if (payload < sizeof(TcpHeader)) return {Parsed::kBad, DropReason::l4_header_bad};
+        const auto *tcp = reinterpret_cast<const TcpHeader *>(transport);
+        const u32 tcp_length = (tcp->data_offset >> 4) * 4u;
+        if (tcp_length < sizeof(TcpHeader) || tcp_length > payload) return {Parsed::kBad, DropReason::l4_header_bad};
+        source_port = tcp->source_port;
+        destination_port = tcp->destination_port;
+        packet.tcp_flags = tcp->flags;
+        packet.has_payload = payload > tcp_length;
+        break;
+    }
+    case kIpProtocolUdp: {
+        if (payload < sizeof(UdpHeader)) return {Parsed::kBad, DropReason::l4_header_bad};
+        const auto *udp = reinterpret_cast<const UdpHeader *>(transport);
+        const u32 udp_length = udp->length.host();
+        if (udp_length < sizeof(UdpHeader) || udp_length > payload) return {Parsed::kBad, DropReason::l4_header_bad};
+        source_port = udp->source_port;
+        destination_port = udp->destination_port;
+        break;
+    }
+    default:
+        return {Parsed::kBad, DropReason::protocol_unsupported};
+    }
+    packet.flow = {ip->source, ip->destination, source_port, destination_port, ip->protocol, {}};
+    return {Parsed::kFlow, {}};
+}
+
+} // namespace fairlead::core

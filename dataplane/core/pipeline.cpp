@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/core/pipeline.hpp"
+
+#include "dataplane/core/encapsulate.hpp"
+#include "dataplane/core/select.hpp"
+
+namespace fairlead::core {
+
+using namespace wire;
+
+namespace {
+
+constexpr u64 kNsPerS = 1'000'000'000;
+constexpr std::size_t kSweepLinesMax = 256; ///< per housekeeping call and table: some 10 us
+
+void drop(Frame &frame, DropReason reason) noexcept {
+    frame.verdict = Verdict::kDrop;
+    frame.reason = reason;
+}
+
+u32 seconds(u64 now_ns) noexcept { return static_cast<u32>(now_ns / kNsPerS) & 0xffffff; }
+
+/// Takes the slot of a live entry, after bringing the entry up to date. @return kNoSlot if the slot has another tenant now.
+u16 follow(const Generation &generation, u64 &value, const Packet &packet, u32 now_s) noexcept {
+    Connection connection = Connection::unpack(value);
+    const u32 slot = std::min<u32>(connection.slot, generation.slot_count());
+    const Forwarding &forwarding = generation.forwarding(slot);
+    if (forwarding.state == kSlotFree || forwarding.epoch != connection.epoch) [[unlikely]] return kNoSlot;
+    connection.state = next_state(connection.state, packet);
+    connection.last_seen_s = now_s;
+    const u64 updated = connection.pack();
+    if (updated != value) value = updated; // most packets change nothing: leave the line clean
+    return connection.slot;
+}
+
+} // namespace
+
+Pipeline::Pipeline(const PipelineOptions &options)
+    : counters_(options.counters), connections_(options.connection_memory, options.counters.slots),
+      wide_connections_(options.wide_connection_memory, options.counters.slots), mtu_(options.mtu) {}
+
+void Pipeline::process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
+                       u64 now_ns) noexcept {
+    burst_size_ = static_cast<unsigned>(burst.size());
+    pending_count_ = 0;
+    const u32 now_s = seconds(now_ns);
+    for (unsigned i = 0; i < burst_size_; ++i) received_length_[i] = static_cast<u16>(burst[i].length);
+    if (generation) {
+        classify<Ipv4>(*generation, burst);
+        look_up_connections<Ipv4>(*generation, burst, now_s);
+        select_backends<Ipv4>(*generation, burst, now_s);
+        encapsulate_burst<Ipv4>(*generation, burst, source_mac);
+    } else {
+        for (unsigned i = 0; i < burst_size_; ++i) {
+            burst[i].verdict = Verdict::kKernel;
+            decisions_[i] = {ServiceTable::kNone, kNoSlot, Source::kNone};
+        }
+    }
+    count_burst(generation, burst);
+}
+
+/// Parse and service lookup. After it a frame's verdict is final unless it is kForward.
+template <class Family> void Pipeline::classify(const Generation &generation, std::span<Frame> burst) noexcept {
+    const ServiceTable &services = generation.service_table();
+    for (unsigned i = 0; i < burst_size_; ++i) {
+        Frame &frame = burst[i];
+        Packet &packet = packets_[i];
+        decisions_[i] = {ServiceTable::kNone, kNoSlot, Source::kNone};
+        frame.verdict = Verdict::kForward;
+        const ParseResult result = Family::parse(frame, packet);
+        if (result.parsed == Parsed::kFlow) [[likely]] {
+            packet.service = services.find(packet.flow.destination, packet.flow.destination_port, packet.flow.protocol);
+            packet.slot = kNoSlot;
+            if (packet.service != ServiceTable::kNone) [[likely]] {
+                packet.hash = flow_hash(generation.hash_key(), packet.flow);
+                if (generation.service(packet.service).any_port) wide_connections_.prefetch(packet.hash);
+                else connections_.prefetch(packet.hash);
+                decisions_[i].service = packet.service;
+            } else if (services.is_vip(packet.flow.destination)) drop(frame, DropReason::no_service);
+            else frame.verdict = Verdict::kKernel;
+        } else if (result.parsed == Parsed::kBadForAll) drop(frame, result.reason);
+        else if (result.parsed == Parsed::kBad && services.is_vip(Family::destination(frame))) drop(frame, result.reason);
+        else frame.verdict = Verdict::kKernel;
+    }
+}
+
+/// First lines only: four flows in five are found there. The rest becomes `pending_`, second lines on their way.
+template <class Family>
+void Pipeline::look_up_connections(const Generation &generation, std::span<Frame> burst, u32 now_s) noexcept {
+    for (unsigned i = 0; i < burst_size_; ++i) {
+        if (burst[i].verdict != Verdict::kForward) [[unlikely]] continue;
+        Packet &packet = packets_[i];
+        const bool any_port = generation.service(packet.service).any_port;
+        u64 *value;
+        if (any_port) value = wide_connections_.find_first(packet.hash, WideKey::of(packet.flow, packet.service));
+        else value = connections_.find_first(packet.hash, CompactKey::of(packet.flow, packet.service));
+        if (value) packet.slot = follow(generation, *value, packet, now_s);
+        if (packet.slot != kNoSlot) [[likely]] {
+            decisions_[i].source = Source::kConnection;
+            __builtin_prefetch(&generation.forwarding(packet.slot));
+            continue;
+        }
+        pending_[pending_count_++] = static_cast<u8>(i);
+        if (any_port) wide_connections_.prefetch_second(packet.hash, WideKey::of(packet.flow, packet.service));
+        else connections_.prefetch_second(packet.hash, CompactKey::of(packet.flow, packet.service));
+        const Service &service = generation.service(packet.service);
+        __builtin_prefetch(&service.rows[reduce(packet.hash.row, service.row_count)]);
+    }
+}
+
+/// Second lines, then rows. Both lines are asked anew, since an earlier packet of the burst may have made the entry.
+template <class Family>
+void Pipeline::select_backends(const Generation &generation, std::span<Frame> burst, u32 now_s) noexcept {
+    const auto select = [&](auto &table, const auto &key, Packet &packet) noexcept {
+        if (u64 *value = table.find(packet.hash, key)) {
+            packet.slot = follow(generation, *value, packet, now_s);
+            if (packet.slot != kNoSlot) return Source::kConnection;
+            table.erase(packet.hash, key);
+            add(counters_.worker->connections_stale);
+        }
+        packet.slot = select_by_row(generation.service(packet.service), packet.hash);
+        if (packet.slot == kNoSlot) return Source::kNone;
+        if (const auto state = first_state(packet)) {
+            const Connection connection{packet.slot, generation.forwarding(packet.slot).epoch, *state, now_s};
+            if (table.insert(generation, packet.hash, key, connection, now_s)) {
+                add(counters_.worker->connections_opened);
+                add(counters_.services[packet.service].connections_opened);
+                add(counters_.slots[packet.slot].connections_opened);
+            } else add(counters_.worker->connections_unrecorded);
+        }
+        return Source::kRow;
+    };
+    for (unsigned p = 0; p < pending_count_; ++p) {
+        const unsigned i = pending_[p];
+        Packet &packet = packets_[i];
+        if (generation.service(packet.service).any_port)
+            decisions_[i].source = select(wide_connections_, WideKey::of(packet.flow, packet.service), packet);
+        else decisions_[i].source = select(connections_, CompactKey::of(packet.flow, packet.service), packet);
+        if (packet.slot == kNoSlot) drop(burst[i], DropReason::no_backend);
+        else __builtin_prefetch(&generation.forwarding(packet.slot));
+    }
+}
+
+template <class Family>
+void Pipeline::encapsulate_burst(const Generation &generation, std::span<Frame> burst,
+                                 const MacAddress &source_mac) noexcept {
+    for (unsigned i = 0; i < burst_size_; ++i) {
+        Frame &frame = burst[i];
+        if (frame.verdict != Verdict::kForward) [[unlikely]] continue;
+        const Packet &packet = packets_[i];
+        const Forwarding &forwarding = generation.forwarding(packet.slot);
+        decisions_[i].slot = packet.slot;
+        if (!forwarding.resolved) [[unlikely]] drop(frame, DropReason::no_next_hop);
+        else if (packet.ip_length + forwarding.length - sizeof(EthernetHeader) > mtu_) [[unlikely]]
+            drop(frame, DropReason::too_big);
+        else if (frame.headroom < kHeadroomNeeded) [[unlikely]] drop(frame, DropReason::no_headroom);
+        else encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, source_mac);
+    }
+}
+
+void Pipeline::count_burst(const Generation *generation, std::span<const Frame> burst) noexcept {
+    u64 received_bytes = 0, forwarded = 0, forwarded_bytes = 0, kernel = 0, by_connection = 0;
+    for (unsigned i = 0; i < burst_size_; ++i) {
+        const Frame &frame = burst[i];
+        const Decision &decision = decisions_[i];
+        received_bytes += received_length_[i];
+        if (decision.service != ServiceTable::kNone) [[likely]] {
+            add(counters_.services[decision.service].packets);
+            add(counters_.services[decision.service].bytes, received_length_[i]);
+        }
+        if (frame.verdict == Verdict::kForward) [[likely]] {
+            ++forwarded;
+            forwarded_bytes += frame.length;
+            by_connection += decision.source == Source::kConnection;
+            add(counters_.slots[decision.slot].packets);
+            add(counters_.slots[decision.slot].bytes, frame.length);
+        } else if (frame.verdict == Verdict::kDrop) {
+            add(counters_.worker->drops[static_cast<u8>(frame.reason)]);
+            if (decision.service != ServiceTable::kNone)
+                add(counters_.services[decision.service].drops[static_cast<u8>(frame.reason)]);
+        } else ++kernel;
+    }
+    WorkerCounters &worker = *counters_.worker;
+    add(worker.bursts);
+    add(worker.received_packets, burst_size_);
+    add(worker.received_bytes, received_bytes);
+    add(worker.forwarded_packets, forwarded);
+    add(worker.forwarded_bytes, forwarded_bytes);
+    add(worker.kernel_packets, kernel);
+    add(worker.by_connection, by_connection);
+    add(worker.by_row, forwarded - by_connection);
+    if (!generation) return;
+    GenerationCounters &mine = worker.generations[generation->number() % kGenerationHistory];
+    if (mine.generation != generation->number()) [[unlikely]] {
+        set(mine.packets, 0);
+        set(mine.generation, generation->number());
+        set(worker.generation, generation->number());
+    }
+    add(mine.packets, burst_size_);
+}
+
+void Pipeline::count_drop(DropReason reason) noexcept { add(counters_.worker->drops[static_cast<u8>(reason)]); }
+
+void Pipeline::housekeep(const Generation *generation, u64 now_ns) noexcept {
+    if (generation) {
+        connections_.sweep(*generation, kSweepLinesMax, seconds(now_ns));
+        wide_connections_.sweep(*generation, kSweepLinesMax, seconds(now_ns));
+    }
+    WorkerCounters &worker = *counters_.worker;
+    for (TableEvents events : {connections_.take_events(), wide_connections_.take_events()}) {
+        add(worker.connections_expired, events.expired);
+        add(worker.connections_evicted, events.evicted);
+        add(worker.connections_displaced, events.displaced);
+    }
+    set(worker.connections, connections_.size() + wide_connections_.size());
+    if (generation) set(worker.generation, generation->number());
+}
+
+void Pipeline::forget() noexcept {
+    connections_.clear();
+    wide_connections_.clear();
+}
+
+} // namespace fairlead::core

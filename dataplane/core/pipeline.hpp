@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// One worker's packet path: parse -> service -> connection -> select -> encapsulate -> verdict.
+//
+// Invariant: all packets of a burst are decided by the one generation passed in. Owner and only
+// user: one worker thread; nothing here is shared but the counters, which others read.
+// A burst passes through each stage as a whole, so that the cache misses of its packets overlap.
+#pragma once
+
+#include "dataplane/core/connection_table.hpp"
+#include "dataplane/core/count.hpp"
+#include "dataplane/core/frame.hpp"
+#include "dataplane/core/generation.hpp"
+#include "dataplane/core/parse.hpp"
+
+#include <array>
+#include <span>
+
+namespace fairlead::core {
+
+struct PipelineOptions {
+    CounterBlock counters;
+    std::span<std::byte> connection_memory;      ///< zeroed, 64-byte aligned; see connection_memory_bytes()
+    std::span<std::byte> wide_connection_memory; ///< the same, for flows with wide keys (`port: any`)
+    wire::u32 mtu = 1500;                        ///< bytes of the longest IP packet that may leave
+};
+
+class Pipeline {
+  public:
+    explicit Pipeline(const PipelineOptions &options);
+
+    /// Decides and rewrites a burst of at most kBurstSizeMax frames.
+    /// @param generation null before the first adoption: everything is for the kernel.
+    /// @param source_mac link-layer source of what leaves, the port's own.
+    /// @param now_ns a monotonic clock.
+    void process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
+                 wire::u64 now_ns) noexcept;
+
+    /// Expires connections, a bounded piece of the tables a call; call it every few hundred bursts, also when idle.
+    void housekeep(const Generation *generation, wire::u64 now_ns) noexcept;
+
+    /// Forgets all connections.
+    void forget() noexcept;
+
+    /// Counts a drop that happened outside (a full queue, a frame that is no frame).
+    void count_drop(wire::DropReason reason) noexcept;
+
+    /// How the last burst's packets were decided.
+    [[nodiscard]] std::span<const Decision> decisions() const noexcept {
+        return {decisions_.data(), burst_size_};
+    }
+
+  private:
+    template <class Family> void classify(const Generation &, std::span<Frame>) noexcept;
+    template <class Family> void look_up_connections(const Generation &, std::span<Frame>, wire::u32 now_s) noexcept;
+    template <class Family> void select_backends(const Generation &, std::span<Frame>, wire::u32 now_s) noexcept;
+    template <class Family>
+    void encapsulate_burst(const Generation &, std::span<Frame>, const MacAddress &) noexcept;
+    void count_burst(const Generation *, std::span<const Frame>) noexcept;
+
+    CounterBlock counters_;
+    ConnectionTable<CompactKey> connections_;
+    ConnectionTable<WideKey> wide_connections_;
+    wire::u32 mtu_;
+    unsigned burst_size_ = 0;
+    std::array<Packet, kBurstSizeMax> packets_;
+    std::array<Decision, kBurstSizeMax> decisions_;
+    std::array<wire::u16, kBurstSizeMax> received_length_;
+    std::array<wire::u8, kBurstSizeMax> pending_; ///< indices of packets still to be given a backend
+    unsigned pending_count_ = 0;
+};
+
+} // namespace fairlead::core

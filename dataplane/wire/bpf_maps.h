@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Names and shapes of the BPF programs' maps, shared by the programs in bpf/ and by who fills them.
+ * Program names are how a stale or foreign program on a device is told apart, so they are fixed.
+ */
+#ifndef FAIRLEAD_WIRE_BPF_MAPS_H
+#define FAIRLEAD_WIRE_BPF_MAPS_H
+
+#include "wire.h"
+
+/* bpf/steer.bpf.c */
+#define FAIRLEAD_STEER_PROGRAM "fairlead_steer"
+#define FAIRLEAD_STEER_SOCKETS "xsks_map"       /* XSKMAP: RX queue -> socket; the name is DPDK's */
+#define FAIRLEAD_STEER_VIPS "steer_vips"        /* HASH: AddressKey -> u8 1 */
+#define FAIRLEAD_STEER_OUTCOMES_MAP "steer_outcomes" /* PERCPU_ARRAY: enum SteerOutcome -> u64 */
+
+/* bpf/backend.bpf.c */
+#define FAIRLEAD_BACKEND_PROGRAM "fairlead_back"
+#define FAIRLEAD_BACKEND_BALANCERS "balancers"  /* HASH: AddressKey -> u8 1 */
+#define FAIRLEAD_BACKEND_VIPS "backend_vips"    /* HASH: AddressKey -> u8 1 */
+#define FAIRLEAD_BACKEND_CONFIG "backend_config" /* ARRAY[1]: struct BackendConfig */
+#define FAIRLEAD_BACKEND_OUTCOMES_MAP "backend_outcomes" /* PERCPU_ARRAY: enum BackendOutcome -> u64 */
+
+FAIRLEAD_WIRE_BEGIN
+
+/* An address of either family: IPv4 in the first four bytes, the rest zero. */
+struct AddressKey {
+    u8 address[16];
+    u32 family;            /* 4 or 6 */
+};
+
+struct BackendConfig {
+    Be16 gue_port;         /* UDP destination port that is GUE */
+    u16 reserved;
+};
+
+FAIRLEAD_WIRE_ASSERT(sizeof(struct AddressKey) == 20, "map keys have no padding");
+
+FAIRLEAD_WIRE_END
+#endif

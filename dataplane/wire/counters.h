@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The counters, a memory file that the dataplane writes and anyone whom it hands the descriptor maps read-only:
+ *
+ *   CountersHeader | worker 0 | worker 1 | ...        a worker every worker_stride bytes from worker_offset
+ *   worker:  WorkerCounters | ServiceCounters[kServiceCapacity] | SlotCounters[kSlotCapacity + 1]
+ *
+ * Each field has one writer (the worker; the main thread for the header) and is read and written
+ * with relaxed 64-bit accesses; all count up from the dataplane's start but where a comment says
+ * "gauge". The file is sparse: what no service or slot uses costs no memory.
+ */
+#ifndef FAIRLEAD_WIRE_COUNTERS_H
+#define FAIRLEAD_WIRE_COUNTERS_H
+
+#include "drop_reasons.h"
+#include "snapshot.h"
+#include "wire.h"
+
+FAIRLEAD_WIRE_BEGIN
+
+#define FAIRLEAD_COUNTERS_MAGIC 0x53544e554f434c46ull /* "FLCOUNTS" */
+
+enum {
+    kCountersAbi = 1,
+    kCountersReasonCapacity = 32,   /* room to append drop reasons without moving anything */
+    kGenerationHistory = 64,
+};
+
+struct CountersHeader {
+    u64 magic;
+    u32 abi;
+    u32 worker_count;
+    u64 worker_offset;          /* bytes */
+    u64 worker_stride;          /* bytes */
+    u64 size;                   /* bytes */
+    u64 started_unix_ns;
+    u64 generation;             /* gauge: adopted last; 0: none */
+    u64 generations_adopted;
+    u64 generations_refused;
+    u64 adoption_ns_last;       /* gauge: from the publish message to the pointer's release */
+    u64 segments_mapped;        /* gauge */
+    u64 reserved[5];
+};
+
+/* Packets decided by one generation; the place is generation % kGenerationHistory. */
+struct GenerationCounters {
+    u64 generation;
+    u64 packets;
+};
+
+struct WorkerCounters {
+    u64 received_packets;
+    u64 received_bytes;
+    u64 forwarded_packets;
+    u64 forwarded_bytes;        /* outer headers included */
+    u64 kernel_packets;         /* handed to the kernel */
+    u64 by_connection;          /* forwarded by an entry of the connection table */
+    u64 by_row;                 /* forwarded by the row table */
+    u64 connections;            /* gauge: live entries */
+    u64 connections_opened;
+    u64 connections_expired;
+    u64 connections_evicted;    /* half-open or closing entries that made room */
+    u64 connections_displaced;  /* entries moved to their other line */
+    u64 connections_unrecorded; /* flows forwarded by their row for want of room */
+    u64 connections_stale;      /* entries whose slot has another tenant now */
+    u64 bursts;
+    u64 polls_empty;
+    u64 generation;             /* gauge: used for the last burst */
+    u64 reserved[15];
+    u64 drops[kCountersReasonCapacity];   /* by DropReason */
+    struct GenerationCounters generations[kGenerationHistory];
+};
+
+struct ServiceCounters {
+    u64 packets;                /* received for the service, drops included */
+    u64 bytes;
+    u64 connections_opened;
+    u64 reserved;
+    u64 drops[kCountersReasonCapacity];   /* by DropReason */
+};
+
+struct SlotCounters {
+    u64 packets;                /* forwarded */
+    u64 bytes;                  /* outer headers included */
+    u64 connections_opened;
+    u64 connections;            /* gauge: live entries */
+};
+
+FAIRLEAD_WIRE_ASSERT(sizeof(struct CountersHeader) == 128, "header is two cache lines");
+FAIRLEAD_WIRE_ASSERT(sizeof(struct WorkerCounters) % 64 == 0, "worker block keeps cache lines apart");
+FAIRLEAD_WIRE_ASSERT(sizeof(struct ServiceCounters) == 288, "service counters");
+FAIRLEAD_WIRE_ASSERT(sizeof(struct SlotCounters) == 32, "two slots a cache line");
+
+FAIRLEAD_WIRE_END
+#endif

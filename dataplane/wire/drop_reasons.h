@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every way a packet can end other than forwarded: one list per program, each line
+ *   X(identifier, what happened, what to look at)
+ * The identifier is the counter's name, the metric's label and the text in `replay`; enums, arrays
+ * and tables in the docs are made from it and nowhere else.
+ */
+#ifndef FAIRLEAD_WIRE_DROP_REASONS_H
+#define FAIRLEAD_WIRE_DROP_REASONS_H
+
+#include "wire.h"
+
+/* The dataplane (core/ and io/). Append only: the numbers are in the counters' ABI. */
+#define FAIRLEAD_DROP_REASONS(X) \
+    X(frame_truncated, "the frame ends before its headers do", "the sender, or a capture cut short") \
+    X(ip_header_bad, "the IPv4 header's version or length is wrong", "the sender") \
+    X(ip_length_bad, "the IPv4 total length is shorter than its headers or longer than the frame", "the sender") \
+    X(fragment, "an IP fragment: its ports are unknown", "the path MTU; send smaller datagrams") \
+    X(protocol_unsupported, "to a VIP, but neither TCP nor UDP", "nothing, or what the client sends") \
+    X(l4_header_bad, "the TCP data offset or the UDP length does not fit the packet", "the sender") \
+    X(no_service, "to a VIP, but to no service's port and protocol", "the service's port, or a scan") \
+    X(no_backend, "the service has no backend that takes new flows", "fairlead backend list") \
+    X(no_next_hop, "the backend's next hop has no link-layer address", "routes and neighbours on the balancer") \
+    X(too_big, "longer than the link's MTU once encapsulated", "the MTU of the links to the backends") \
+    X(segmented, "a frame in several buffers, which the port should not deliver", "the port's MTU and buffer size") \
+    X(no_headroom, "no room in the buffer for the outer headers", "the port's buffer configuration") \
+    X(not_for_vip, "to no VIP, on a port without a way to the kernel", "what is sent to this port") \
+    X(no_snapshot, "no generation has been adopted yet", "fairlead status; is fairleadd running?") \
+    X(tx_full, "the transmit queue took no more", "the link's rate, the number of workers")
+
+/* bpf/steer.bpf.c: what became of each packet on an AF_XDP port's device. */
+#define FAIRLEAD_STEER_OUTCOMES(X) \
+    X(redirected, "for a VIP: to the dataplane's socket", "") \
+    X(no_socket, "for a VIP, dropped: no socket on its queue", "is fairlead-dataplane running?") \
+    X(passed, "not for a VIP: to the kernel", "")
+
+/* bpf/backend.bpf.c: what became of each packet on a backend. */
+#define FAIRLEAD_BACKEND_OUTCOMES(X) \
+    X(delivered, "decapsulated and handed to the kernel", "") \
+    X(passed, "not encapsulated for us: handed to the kernel as it came", "") \
+    X(balancer_not_allowed, "dropped: encapsulated by an address that is not an allowed balancer", "--allow-balancer") \
+    X(vip_not_allowed, "dropped: the inner destination is not an allowed VIP", "--vip") \
+    X(truncated, "dropped: ends before its headers do", "the path from the balancer") \
+    X(outer_bad, "dropped: the outer IPv4 or UDP header is malformed or a fragment", "the path from the balancer") \
+    X(gue_bad, "dropped: a GUE version, control message or flag that is not understood", "who sends GUE here") \
+    X(inner_bad, "dropped: the inner packet is not a well-formed IPv4 packet", "who sends to the balancer")
+
+FAIRLEAD_WIRE_BEGIN
+
+#ifdef __cplusplus
+#define FAIRLEAD_X(name, text, mend) name,
+enum class DropReason : u8 { FAIRLEAD_DROP_REASONS(FAIRLEAD_X) kCount };
+#undef FAIRLEAD_X
+inline constexpr u32 kDropReasonCount = static_cast<u32>(DropReason::kCount);
+
+struct ReasonText {
+    const char *name; ///< counter name, metric label
+    const char *text; ///< what happened
+    const char *mend; ///< what to look at
+};
+#define FAIRLEAD_X(name, text, mend) {#name, text, mend},
+inline constexpr ReasonText kDropReasons[] = {FAIRLEAD_DROP_REASONS(FAIRLEAD_X)};
+inline constexpr ReasonText kSteerOutcomes[] = {FAIRLEAD_STEER_OUTCOMES(FAIRLEAD_X)};
+inline constexpr ReasonText kBackendOutcomes[] = {FAIRLEAD_BACKEND_OUTCOMES(FAIRLEAD_X)};
+#undef FAIRLEAD_X
+#endif
+
+#define FAIRLEAD_X(name, text, mend) kSteer_##name,
+enum SteerOutcome { FAIRLEAD_STEER_OUTCOMES(FAIRLEAD_X) kSteerOutcomeCount };
+#undef FAIRLEAD_X
+#define FAIRLEAD_X(name, text, mend) kBackend_##name,
+enum BackendOutcome { FAIRLEAD_BACKEND_OUTCOMES(FAIRLEAD_X) kBackendOutcomeCount };
+#undef FAIRLEAD_X
+
+FAIRLEAD_WIRE_END
+#endif

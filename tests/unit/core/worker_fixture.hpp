@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker without a port: counters, table memory and a pipeline in ordinary memory.
+#pragma once
+
+#include "dataplane/core/pipeline.hpp"
+
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+namespace fairlead::test {
+
+/// Zeroed memory in cache lines.
+struct TableMemory {
+    explicit TableMemory(std::size_t bytes)
+        : bytes_(bytes), memory_(static_cast<std::byte *>(std::aligned_alloc(64, bytes)), &std::free) {
+        std::memset(memory_.get(), 0, bytes);
+    }
+    [[nodiscard]] std::span<std::byte> span() const { return {memory_.get(), bytes_}; }
+
+  private:
+    std::size_t bytes_;
+    std::unique_ptr<std::byte, decltype(&std::free)> memory_;
+};
+
+struct Worker {
+    explicit Worker(std::size_t connections = 4096, wire::u32 mtu = 1600)
+        : compact(core::connection_memory_bytes<core::CompactKey>(connections)),
+          wide(core::connection_memory_bytes<core::WideKey>(connections)),
+          pipeline({{&counters, services.data(), slots.data()}, compact.span(), wide.span(), mtu}) {}
+
+    wire::WorkerCounters counters{};
+    std::vector<wire::ServiceCounters> services = std::vector<wire::ServiceCounters>(wire::kServiceCapacity);
+    std::vector<wire::SlotCounters> slots = std::vector<wire::SlotCounters>(wire::kSlotCapacity + 1);
+    TableMemory compact, wide;
+    core::Pipeline pipeline;
+};
+
+} // namespace fairlead::test
