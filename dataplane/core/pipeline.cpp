@@ -216,6 +216,11 @@ void Pipeline::housekeep(const Generation *generation, u64 now_ns) noexcept {
     if (generation) set(worker.generation, generation->number());
 }
 
+void Pipeline::expire_all(const Generation &generation, u64 now_ns) noexcept {
+    connections_.sweep(generation, connections_.line_count(), seconds(now_ns));
+    wide_connections_.sweep(generation, wide_connections_.line_count(), seconds(now_ns));
+}
+
 void Pipeline::forget() noexcept {
     connections_.clear();
     wide_connections_.clear();

@@ -38,6 +38,9 @@ class Pipeline {
     /// Expires connections, a bounded piece of the tables a call; call it every few hundred bursts, also when idle.
     void housekeep(const Generation *generation, wire::u64 now_ns) noexcept;
 
+    /// Expires whatever is due, in the whole tables. Not for the packet path.
+    void expire_all(const Generation &generation, wire::u64 now_ns) noexcept;
+
     /// Forgets all connections.
     void forget() noexcept;
 

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+/// How `fairlead-backend status` shows a program: for people, and for programs.
+#pragma once
+
+#include <string>
+
+#include "bpf/backend.hpp"
+
+namespace fairlead::bpf {
+
+[[nodiscard]] std::string format_table(const std::string &interface, const BackendStatus &status);
+
+/// One object: interface, mode, program_id, gue_port, balancers, vips, and outcomes by name, each with
+/// its packets and text.
+[[nodiscard]] std::string format_json(const std::string &interface, const BackendStatus &status);
+
+} // namespace fairlead::bpf

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/api/client.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <system_error>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <fairlead.grpc.pb.h>
+#include <fmt/format.h>
+#include <grpcpp/create_channel.h>
+
+#include "controlplane/api/convert.hpp"
+#include "controlplane/publish/descriptor.hpp"
+
+namespace fairlead::api {
+
+namespace {
+
+/// Why nobody answers on the socket; nothing when somebody listens. gRPC would only say "unavailable".
+std::optional<Error> why_unreachable(const std::string &path) {
+    Error error{.what = {}, .file = path, .line = 0, .field = {}, .mend = {}};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        error.what = "is too long for a socket's path";
+        error.mend = "give another --socket";
+        return error;
+    }
+    std::memcpy(address.sun_path, path.data(), path.size());
+    const publish::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0) return std::nullopt;
+    error.what = fmt::format("cannot reach fairleadd: {}", std::generic_category().message(errno));
+    error.mend = errno == EACCES ? "run as root or as a member of the socket's group"
+                                 : "start fairleadd, or give its socket with --socket or FAIRLEAD_SOCKET";
+    return error;
+}
+
+} // namespace
+
+class Client::Connection {
+  public:
+    Connection(std::string socket_path, std::chrono::milliseconds deadline)
+        : socket_path_(std::move(socket_path)), deadline_(deadline) {}
+
+    template <class Request, class Reply>
+    Answer<Reply> call(grpc::Status (v1::Fairlead::Stub::*method)(grpc::ClientContext *, const Request &, Reply *),
+                       const Request &request) {
+        if (auto error = why_unreachable(socket_path_))
+            return std::unexpected(CallFailure{CallFailure::Kind::kUnreachable, std::move(*error)});
+        if (!stub_) {
+            grpc::ChannelArguments arguments;
+            arguments.SetMaxReceiveMessageSize(-1); // we asked for it
+            stub_ = v1::Fairlead::NewStub(
+                grpc::CreateCustomChannel("unix:" + socket_path_, grpc::InsecureChannelCredentials(), arguments));
+        }
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + deadline_);
+        Reply reply;
+        const grpc::Status status = (stub_.get()->*method)(&context, request, &reply);
+        if (status.ok()) return reply;
+        return std::unexpected(failure_of(status));
+    }
+
+  private:
+    [[nodiscard]] CallFailure failure_of(const grpc::Status &status) const {
+        v1::ErrorDetail detail;
+        if (!status.error_details().empty() && detail.ParseFromString(status.error_details()))
+            return {CallFailure::Kind::kRefused, from_message(detail)};
+        Error error{.what = status.error_message(), .file = socket_path_, .line = 0, .field = {}, .mend = {}};
+        switch (status.error_code()) {
+        case grpc::StatusCode::DEADLINE_EXCEEDED:
+            error.what = fmt::format("no answer within {} ms", deadline_.count());
+            error.mend = "a change may still be made: see fairlead status; --timeout waits longer";
+            return {CallFailure::Kind::kUnreachable, std::move(error)};
+        case grpc::StatusCode::UNAVAILABLE:
+            error.what = "fairleadd went away: " + status.error_message();
+            error.mend = "see whether it runs, and fairlead status";
+            return {CallFailure::Kind::kUnreachable, std::move(error)};
+        default: return {CallFailure::Kind::kRefused, std::move(error)};
+        }
+    }
+
+    std::string socket_path_;
+    std::chrono::milliseconds deadline_;
+    std::unique_ptr<v1::Fairlead::Stub> stub_;
+};
+
+Client::Client(std::string socket_path, std::chrono::milliseconds deadline)
+    : connection_(std::make_unique<Connection>(std::move(socket_path), deadline)) {}
+Client::~Client() = default;
+
+using Stub = v1::Fairlead::Stub;
+
+Answer<v1::ChangeReply> Client::apply(const v1::ApplyRequest &request) { return connection_->call(&Stub::Apply, request); }
+Answer<v1::GetConfigReply> Client::get_config() { return connection_->call(&Stub::GetConfig, v1::GetConfigRequest()); }
+Answer<v1::ChangeReply> Client::service_add(const v1::ServiceAddRequest &request) {
+    return connection_->call(&Stub::ServiceAdd, request);
+}
+Answer<v1::ChangeReply> Client::service_set(const v1::ServiceSetRequest &request) {
+    return connection_->call(&Stub::ServiceSet, request);
+}
+Answer<v1::ChangeReply> Client::service_remove(const v1::ServiceRemoveRequest &request) {
+    return connection_->call(&Stub::ServiceRemove, request);
+}
+Answer<v1::ChangeReply> Client::backend_add(const v1::BackendAddRequest &request) {
+    return connection_->call(&Stub::BackendAdd, request);
+}
+Answer<v1::ChangeReply> Client::backend_set(const v1::BackendSetRequest &request) {
+    return connection_->call(&Stub::BackendSet, request);
+}
+Answer<v1::ChangeReply> Client::backend_remove(const v1::BackendRemoveRequest &request) {
+    return connection_->call(&Stub::BackendRemove, request);
+}
+Answer<v1::ChangeReply> Client::backend_drain(const v1::BackendDrainRequest &request) {
+    return connection_->call(&Stub::BackendDrain, request);
+}
+Answer<v1::StatusReply> Client::status() { return connection_->call(&Stub::Status, v1::StatusRequest()); }
+Answer<v1::StatsReply> Client::stats() { return connection_->call(&Stub::Stats, v1::StatsRequest()); }
+
+} // namespace fairlead::api

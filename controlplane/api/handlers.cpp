@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/api/handlers.hpp"
+
+#include "controlplane/api/convert.hpp"
+#include "controlplane/api/replies.hpp"
+
+namespace fairlead::api {
+
+namespace {
+
+grpc::Status refusal(grpc::StatusCode code, const Error &error) {
+    return {code, error.format(), to_message(error).SerializeAsString()};
+}
+
+grpc::Status bad_request(const Error &error) { return refusal(grpc::StatusCode::INVALID_ARGUMENT, error); }
+
+grpc::Status finish(std::expected<state::ChangeOutcome, state::ChangeRefusal> done, v1::ChangeReply &reply) {
+    if (!done)
+        return done.error().kind == state::ChangeRefusal::Kind::kRequest
+                   ? bad_request(done.error().error)
+                   : refusal(grpc::StatusCode::FAILED_PRECONDITION, done.error().error);
+    reply.set_generation(done->generation);
+    reply.set_is_adopted(done->is_adopted);
+    for (const std::string &warning : done->warnings) reply.add_warnings(warning);
+    return grpc::Status::OK;
+}
+
+} // namespace
+
+Handlers::Handlers(state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics)
+    : controller_(controller), statistics_(std::move(statistics)), started_(std::chrono::steady_clock::now()) {}
+
+grpc::Status Handlers::change(state::Controller::Mutation mutation, v1::ChangeReply &reply) {
+    return finish(controller_.change(std::move(mutation), {}), reply);
+}
+
+grpc::Status Handlers::Apply(Context *, const v1::ApplyRequest *request, v1::ChangeReply *reply) {
+    return finish(controller_.apply(request->text(), request->file_name(), request->dry_run()), *reply);
+}
+
+grpc::Status Handlers::GetConfig(Context *, const v1::GetConfigRequest *, v1::GetConfigReply *reply) {
+    const auto view = controller_.view();
+    *reply->mutable_config() = to_message(view->config);
+    reply->set_generation(view->generation);
+    return grpc::Status::OK;
+}
+
+grpc::Status Handlers::ServiceAdd(Context *, const v1::ServiceAddRequest *request, v1::ChangeReply *reply) {
+    auto service = from_message(request->service());
+    if (!service) return bad_request(service.error());
+    return change([&](const config::Config &config) { return state::add_service(config, std::move(*service)); }, *reply);
+}
+
+grpc::Status Handlers::ServiceSet(Context *, const v1::ServiceSetRequest *request, v1::ChangeReply *reply) {
+    const auto patch = from_message(*request);
+    if (!patch) return bad_request(patch.error());
+    return change([&](const config::Config &config) { return state::set_service(config, request->name(), *patch); }, *reply);
+}
+
+grpc::Status Handlers::ServiceRemove(Context *, const v1::ServiceRemoveRequest *request, v1::ChangeReply *reply) {
+    return change([&](const config::Config &config) { return state::remove_service(config, request->name()); }, *reply);
+}
+
+grpc::Status Handlers::BackendAdd(Context *, const v1::BackendAddRequest *request, v1::ChangeReply *reply) {
+    const auto backend = from_message(request->backend());
+    if (!backend) return bad_request(backend.error());
+    return change([&](const config::Config &config) { return state::add_backend(config, request->service(), *backend); },
+                  *reply);
+}
+
+grpc::Status Handlers::BackendSet(Context *, const v1::BackendSetRequest *request, v1::ChangeReply *reply) {
+    const auto address = address_from(request->address(), "address");
+    if (!address) return bad_request(address.error());
+    return change(
+        [&](const config::Config &config) {
+            return state::set_backend(config, request->service(), *address, request->weight());
+        },
+        *reply);
+}
+
+grpc::Status Handlers::BackendRemove(Context *, const v1::BackendRemoveRequest *request, v1::ChangeReply *reply) {
+    const auto address = address_from(request->address(), "address");
+    if (!address) return bad_request(address.error());
+    return change([&](const config::Config &config) { return state::remove_backend(config, request->service(), *address); },
+                  *reply);
+}
+
+grpc::Status Handlers::BackendDrain(Context *, const v1::BackendDrainRequest *request, v1::ChangeReply *reply) {
+    const auto address = address_from(request->address(), "address");
+    if (!address) return bad_request(address.error());
+    return change(
+        [&](const config::Config &config) {
+            return state::drain_backend(config, request->service(), *address, request->drain());
+        },
+        *reply);
+}
+
+grpc::Status Handlers::Status(Context *, const v1::StatusRequest *, v1::StatusReply *reply) {
+    *reply = status_reply(controller_, statistics_->sample());
+    const auto uptime = std::chrono::steady_clock::now() - started_;
+    reply->set_uptime_s(static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(uptime).count()));
+    return grpc::Status::OK;
+}
+
+grpc::Status Handlers::Stats(Context *, const v1::StatsRequest *, v1::StatsReply *reply) {
+    *reply = stats_reply(statistics_->sample());
+    return grpc::Status::OK;
+}
+
+} // namespace fairlead::api

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The API's calls. Called from gRPC's threads; nothing here has state of its own.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include <fairlead.grpc.pb.h>
+
+#include "controlplane/metrics/statistics.hpp"
+#include "controlplane/state/controller.hpp"
+
+namespace fairlead::api {
+
+class Handlers final : public v1::Fairlead::Service {
+  public:
+    Handlers(state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics);
+
+    using Context = grpc::ServerContext;
+    grpc::Status Apply(Context *, const v1::ApplyRequest *, v1::ChangeReply *) override;
+    grpc::Status GetConfig(Context *, const v1::GetConfigRequest *, v1::GetConfigReply *) override;
+    grpc::Status ServiceAdd(Context *, const v1::ServiceAddRequest *, v1::ChangeReply *) override;
+    grpc::Status ServiceSet(Context *, const v1::ServiceSetRequest *, v1::ChangeReply *) override;
+    grpc::Status ServiceRemove(Context *, const v1::ServiceRemoveRequest *, v1::ChangeReply *) override;
+    grpc::Status BackendAdd(Context *, const v1::BackendAddRequest *, v1::ChangeReply *) override;
+    grpc::Status BackendSet(Context *, const v1::BackendSetRequest *, v1::ChangeReply *) override;
+    grpc::Status BackendRemove(Context *, const v1::BackendRemoveRequest *, v1::ChangeReply *) override;
+    grpc::Status BackendDrain(Context *, const v1::BackendDrainRequest *, v1::ChangeReply *) override;
+    grpc::Status Status(Context *, const v1::StatusRequest *, v1::StatusReply *) override;
+    grpc::Status Stats(Context *, const v1::StatsRequest *, v1::StatsReply *) override;
+
+  private:
+    [[nodiscard]] grpc::Status change(state::Controller::Mutation mutation, v1::ChangeReply &reply);
+
+    state::Controller &controller_;
+    std::shared_ptr<metrics::Statistics> statistics_;
+    std::chrono::steady_clock::time_point started_;
+};
+
+} // namespace fairlead::api

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/api/replies.hpp"
+
+#include <map>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "dataplane/wire/drop_reasons.h"
+
+namespace fairlead::api {
+
+namespace {
+
+/// Appends the reasons that have happened. A newer dataplane may count reasons that we cannot name.
+template <class Message>
+void add_drops(Message &message, const std::uint64_t (&drops)[wire::kCountersReasonCapacity]) {
+    for (std::size_t i = 0; i < wire::kCountersReasonCapacity; ++i) {
+        if (drops[i] == 0) continue;
+        v1::StatsReply::Drop &drop = *message.add_drops();
+        drop.set_packets(drops[i]);
+        if (i < wire::kDropReasonCount) {
+            drop.set_reason(wire::kDropReasons[i].name);
+            drop.set_text(wire::kDropReasons[i].text);
+            drop.set_mend(wire::kDropReasons[i].mend);
+        } else {
+            drop.set_reason(fmt::format("reason_{}", i));
+        }
+    }
+}
+
+void describe_dataplane(v1::StatusReply::Dataplane &message, const publish::PublisherStatus &status,
+                        const metrics::Sample &sample) {
+    message.set_is_connected(status.connected);
+    message.set_reason(status.last_error);
+    if (!status.connected) return;
+    message.set_pid(status.dataplane.pid);
+    message.set_version(status.dataplane.version);
+    message.set_workers(status.dataplane.worker_count);
+    message.set_generation(status.generation);
+    std::uint64_t connections = 0;
+    for (const wire::WorkerCounters &worker : sample.workers) connections += worker.connections;
+    message.set_connections(connections);
+}
+
+std::string describe(state::FileStanding standing, const std::string &file) {
+    switch (standing) {
+    case state::FileStanding::kEdited:
+        return fmt::format("{} was edited and differs from what runs; apply it with fairlead apply -f {}", file, file);
+    case state::FileStanding::kUnreadable:
+        return fmt::format("{} cannot be used; see fairlead check -f {}", file, file);
+    default: return {};
+    }
+}
+
+} // namespace
+
+v1::StatusReply status_reply(const state::Controller &controller, const metrics::Sample &sample) {
+    v1::StatusReply reply;
+    const auto view = controller.view();
+    reply.set_version(FAIRLEAD_VERSION);
+    reply.set_pid(static_cast<std::uint64_t>(::getpid()));
+    reply.set_generation(view->generation);
+    describe_dataplane(*reply.mutable_dataplane(), controller.dataplane(), sample);
+
+    std::map<std::string_view, std::uint64_t> opened;
+    for (const metrics::ServiceSample &service : sample.services) opened[service.name] = service.counters.connections_opened;
+    for (const state::View::ServiceView &service : view->services) {
+        v1::StatusReply::ServiceStatus &entry = *reply.add_services();
+        entry.set_name(service.name);
+        entry.set_rows_digest(fmt::format("{:016x}", service.rows_digest));
+        entry.set_rows(service.row_count);
+        entry.set_backends(service.backends);
+        entry.set_backends_taking(service.backends_taking);
+        entry.set_backends_unresolved(service.backends_unresolved);
+        entry.set_connections_opened(opened[service.name]);
+    }
+    const state::FileStanding standing = controller.file_standing();
+    reply.set_config_file(controller.config_file());
+    reply.set_config_file_differs(standing != state::FileStanding::kNone && standing != state::FileStanding::kSame);
+    for (const std::string &warning : view->warnings) reply.add_warnings(warning);
+    if (const std::string note = describe(standing, controller.config_file()); !note.empty()) reply.add_warnings(note);
+    return reply;
+}
+
+v1::StatsReply stats_reply(const metrics::Sample &sample) {
+    v1::StatsReply reply;
+    reply.set_is_up(sample.up);
+    reply.set_reason(sample.down_reason);
+    for (const metrics::ServiceSample &service : sample.services) {
+        v1::StatsReply::ServiceStats &entry = *reply.add_services();
+        entry.set_name(service.name);
+        entry.set_packets(service.counters.packets);
+        entry.set_bytes(service.counters.bytes);
+        entry.set_connections_opened(service.counters.connections_opened);
+        add_drops(entry, service.counters.drops);
+    }
+    for (const metrics::BackendSample &backend : sample.backends) {
+        v1::StatsReply::BackendStats &entry = *reply.add_backends();
+        entry.set_service(backend.service);
+        entry.set_address(backend.address);
+        entry.set_packets(backend.counters.packets);
+        entry.set_bytes(backend.counters.bytes);
+        entry.set_connections_opened(backend.counters.connections_opened);
+        entry.set_connections(backend.counters.connections);
+    }
+    std::uint64_t drops[wire::kCountersReasonCapacity] = {};
+    for (std::size_t i = 0; i < sample.workers.size(); ++i) {
+        const wire::WorkerCounters &worker = sample.workers[i];
+        std::uint64_t dropped = 0;
+        for (std::size_t reason = 0; reason < wire::kCountersReasonCapacity; ++reason) {
+            drops[reason] += worker.drops[reason];
+            dropped += worker.drops[reason];
+        }
+        v1::StatsReply::WorkerStats &entry = *reply.add_workers();
+        entry.set_worker(static_cast<std::uint32_t>(i));
+        entry.set_received_packets(worker.received_packets);
+        entry.set_received_bytes(worker.received_bytes);
+        entry.set_forwarded_packets(worker.forwarded_packets);
+        entry.set_forwarded_bytes(worker.forwarded_bytes);
+        entry.set_kernel_packets(worker.kernel_packets);
+        entry.set_by_connection(worker.by_connection);
+        entry.set_by_row(worker.by_row);
+        entry.set_dropped_packets(dropped);
+        entry.set_connections(worker.connections);
+        entry.set_connections_opened(worker.connections_opened);
+        entry.set_connections_expired(worker.connections_expired);
+        entry.set_connections_evicted(worker.connections_evicted);
+        entry.set_connections_unrecorded(worker.connections_unrecorded);
+    }
+    add_drops(reply, drops);
+    for (const wire::GenerationCounters &generation : sample.generations) {
+        v1::StatsReply::Generation &entry = *reply.add_generations();
+        entry.set_generation(generation.generation);
+        entry.set_packets(generation.packets);
+    }
+    return reply;
+}
+
+} // namespace fairlead::api

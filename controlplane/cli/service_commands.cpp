@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+/// fairlead service add|set|remove|list
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "controlplane/api/convert.hpp"
+#include "controlplane/cli/arguments.hpp"
+#include "controlplane/cli/render.hpp"
+#include "controlplane/cli/session.hpp"
+
+namespace fairlead::cli {
+
+namespace {
+
+/// What `add` and `set` take; an empty text was not given.
+struct ServiceArguments {
+    std::string name, vip, port, protocol, forwarding, algorithm;
+    std::string half_open, established, closing, udp;
+};
+
+void add_options(CLI::App &command, ServiceArguments &arguments, bool is_new) {
+    command.add_option("NAME", arguments.name, "Name of the service")->required();
+    command.add_option("--vip", arguments.vip, "Address that clients connect to")->check(is_ipv4())->required(is_new);
+    command.add_option("--port", arguments.port, "1..65535, or any")->check(is_port())->required(is_new);
+    command.add_option("--protocol", arguments.protocol, "tcp or udp")->check(is_protocol())->required(is_new);
+    command.add_option("--forwarding", arguments.forwarding, "Encapsulation: gue (default) or ipip")->check(is_forwarding());
+    command.add_option("--algorithm", arguments.algorithm, "Row table: rendezvous (default) or maglev")->check(is_algorithm());
+    command.add_option("--half-open-timeout", arguments.half_open, "After a SYN (default 30s)")->check(is_duration());
+    command.add_option("--established-timeout", arguments.established, "Of an idle connection (default 6h)")->check(is_duration());
+    command.add_option("--closing-timeout", arguments.closing, "After FIN or RST (default 60s)")->check(is_duration());
+    command.add_option("--udp-timeout", arguments.udp, "Of an idle UDP flow (default 60s)")->check(is_duration());
+}
+
+v1::Protocol protocol_of(const std::string &word) {
+    return static_cast<v1::Protocol>(config::parse_protocol(word).value_or(0));
+}
+
+v1::Forwarding forwarding_of(const std::string &word) {
+    return static_cast<v1::Forwarding>(config::parse_forwarding(word).value_or(0));
+}
+
+void set_timeouts(v1::Timeouts &timeouts, const ServiceArguments &arguments) {
+    timeouts.set_half_open_s(config::parse_duration_s(arguments.half_open).value_or(0));
+    timeouts.set_established_s(config::parse_duration_s(arguments.established).value_or(0));
+    timeouts.set_closing_s(config::parse_duration_s(arguments.closing).value_or(0));
+    timeouts.set_udp_s(config::parse_duration_s(arguments.udp).value_or(0));
+}
+
+void add(Session &session, const ServiceArguments &arguments) {
+    v1::ServiceAddRequest request;
+    v1::Service &service = *request.mutable_service();
+    service.set_name(arguments.name);
+    service.set_vip(arguments.vip);
+    service.set_port(config::parse_port(arguments.port).value_or(0));
+    service.set_protocol(protocol_of(arguments.protocol));
+    if (!arguments.forwarding.empty()) service.set_forwarding(forwarding_of(arguments.forwarding));
+    service.set_algorithm(arguments.algorithm);
+    set_timeouts(*service.mutable_timeouts(), arguments);
+    session.report(session.client().service_add(request));
+}
+
+void set(Session &session, const ServiceArguments &arguments) {
+    v1::ServiceSetRequest request;
+    request.set_name(arguments.name);
+    if (!arguments.vip.empty()) request.set_vip(arguments.vip);
+    if (!arguments.port.empty()) request.set_port(config::parse_port(arguments.port).value_or(0));
+    if (!arguments.protocol.empty()) request.set_protocol(protocol_of(arguments.protocol));
+    if (!arguments.forwarding.empty()) request.set_forwarding(forwarding_of(arguments.forwarding));
+    if (!arguments.algorithm.empty()) request.set_algorithm(arguments.algorithm);
+    set_timeouts(*request.mutable_timeouts(), arguments);
+    session.report(session.client().service_set(request));
+}
+
+void list(Session &session, Output output) {
+    const auto reply = session.client().get_config();
+    if (!reply) return session.fail(reply.error());
+    const auto config = api::from_message(reply->config());
+    if (!config) return session.fail(config.error());
+    fmt::print("{}", output == Output::kJson ? config_json(*config) : service_table(*config));
+}
+
+} // namespace
+
+void add_service_commands(CLI::App &app, Session &session) {
+    CLI::App *service = app.add_subcommand("service", "Services: virtual addresses that are balanced");
+    service->require_subcommand(1);
+
+    auto add_arguments = std::make_shared<ServiceArguments>();
+    CLI::App *add_command = service->add_subcommand("add", "Add a service without backends");
+    add_options(*add_command, *add_arguments, true);
+    add_command->callback([&session, add_arguments] { add(session, *add_arguments); });
+
+    auto set_arguments = std::make_shared<ServiceArguments>();
+    CLI::App *set_command = service->add_subcommand("set", "Change a service; what is not given stays");
+    add_options(*set_command, *set_arguments, false);
+    set_command->callback([&session, set_arguments] { set(session, *set_arguments); });
+
+    auto name = std::make_shared<std::string>();
+    CLI::App *remove_command = service->add_subcommand("remove", "Remove a service with its backends");
+    remove_command->add_option("NAME", *name, "Name of the service")->required();
+    remove_command->callback([&session, name] {
+        v1::ServiceRemoveRequest request;
+        request.set_name(*name);
+        session.report(session.client().service_remove(request));
+    });
+
+    auto output = std::make_shared<Output>();
+    CLI::App *list_command = service->add_subcommand("list", "List the services");
+    add_output_option(*list_command, *output, {Output::kTable, Output::kJson});
+    list_command->callback([&session, output] { list(session, *output); });
+}
+
+} // namespace fairlead::cli

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+/// fairleadd: the control plane's daemon.
+#include <csignal>
+
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "controlplane/api/server.hpp"
+#include "controlplane/metrics/endpoint.hpp"
+#include "controlplane/state/controller.hpp"
+
+namespace {
+
+using namespace fairlead;
+
+struct Options {
+    std::string config;
+    std::string state_directory = "/var/lib/fairlead";
+    std::string runtime_directory = "/run/fairlead";
+    std::string metrics = "127.0.0.1:9480";
+    std::string group = "fairlead";
+    std::string log_level = "info";
+    bool has_no_blackhole = false;
+};
+
+enum ExitCode { kEnded = 0, kCannotStart = 1, kUsage = 2 };
+
+int fail(const Error &error) {
+    fmt::print(stderr, "fairleadd: {}\n", error.format());
+    return kCannotStart;
+}
+
+/// Each service's rows are a memory file, each client a socket: the soft limit of 1,024 would be felt.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// The signals that main() waits for; blocked before any thread begins, so that all threads block them.
+sigset_t block_signals() {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+void set_up_log(const std::string &level) {
+    auto log = spdlog::stderr_logger_mt("fairleadd");
+    log->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l: %v", spdlog::pattern_time_type::utc);
+    log->set_level(spdlog::level::from_str(level));
+    spdlog::set_default_logger(std::move(log));
+}
+
+/// SIGHUP: the file's configuration, whole or not at all.
+void apply_file(state::Controller &controller) {
+    const std::string &file = controller.config_file();
+    const auto text = config::read_config_text(file);
+    if (!text) {
+        spdlog::error("SIGHUP: {}; nothing is changed", text.error().format());
+        return;
+    }
+    const auto done = controller.apply(*text, file, false);
+    if (!done) spdlog::error("SIGHUP: {}; nothing is changed", done.error().error.format());
+    else spdlog::info("SIGHUP: {} applied, generation {}", file, done->generation);
+}
+
+int serve(const Options &options, const sigset_t &signals) {
+    const auto listen_address = metrics::parse_listen_address(options.metrics);
+    if (!listen_address) {
+        fmt::print(stderr, "fairleadd: {}\n", listen_address.error().format());
+        return kUsage;
+    }
+    const std::string dataplane_socket = options.runtime_directory + "/dataplane.sock";
+    auto statistics = std::make_shared<metrics::Statistics>(std::make_shared<publish::CountersReader>(dataplane_socket));
+    auto controller = state::Controller::start({.state_directory = options.state_directory,
+                                                .dataplane_socket = dataplane_socket,
+                                                .config_file = options.config,
+                                                .has_vip_blackholes = !options.has_no_blackhole},
+                                               statistics);
+    if (!controller) return fail(controller.error());
+    std::unique_ptr<metrics::Endpoint> endpoint;
+    if (*listen_address) {
+        auto opened = metrics::Endpoint::open(**listen_address, statistics);
+        if (!opened) return fail(opened.error());
+        endpoint = std::move(*opened);
+    }
+    auto server = api::Server::start({.socket_path = options.runtime_directory + "/fairleadd.sock", .group = options.group},
+                                     **controller, statistics);
+    if (!server) return fail(server.error());
+    spdlog::info("fairleadd {} is up: API {}/fairleadd.sock, metrics {}", FAIRLEAD_VERSION, options.runtime_directory,
+                 options.metrics);
+    while (true) {
+        int signal = 0;
+        ::sigwait(&signals, &signal);
+        if (signal != SIGHUP) break;
+        apply_file(**controller);
+    }
+    spdlog::info("ending; the dataplane goes on with what it has");
+    return kEnded; // the server goes first, then the endpoint, then the controller
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    CLI::App app{"Fairlead's control plane: keeps the desired state and publishes it to fairlead-dataplane", "fairleadd"};
+    Options options;
+    app.set_version_flag("--version", FAIRLEAD_VERSION);
+    app.add_option("--config", options.config, "Configuration (YAML) to begin with; a saved state goes before it")->required();
+    app.add_option("--state-dir", options.state_directory, "Where the state is kept")->capture_default_str();
+    app.add_option("--runtime-dir", options.runtime_directory, "Where the sockets are")->capture_default_str();
+    app.add_option("--metrics", options.metrics, "ADDRESS:PORT on loopback, or off")->capture_default_str();
+    app.add_option("--group", options.group, "Group that may use the API")->capture_default_str();
+    app.add_flag("--no-blackhole", options.has_no_blackhole, "Do not blackhole the VIPs in this host's kernel");
+    app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}))
+        ->capture_default_str();
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success &success) {
+        return app.exit(success);
+    } catch (const CLI::ParseError &error) {
+        fmt::print(stderr, "fairleadd: {}\nsee: fairleadd --help\n", error.what());
+        return kUsage;
+    }
+    const sigset_t signals = block_signals();
+    raise_descriptor_limit();
+    set_up_log(options.log_level);
+    return serve(options, signals);
+}

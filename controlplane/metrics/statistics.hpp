@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The dataplane's counters under their names: one truth for /metrics, `fairlead stats` and `status`.
+///
+/// The dataplane counts by index. The Directory says what the indices mean; the controller swaps it
+/// before it publishes a generation in which they mean something else. Indices are used again: when a
+/// slot or service index gets a new tenant, Statistics notes how far the counters had come and shows
+/// the new tenant only what came after.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "controlplane/error.hpp"
+#include "controlplane/publish/counters_reader.hpp"
+
+namespace fairlead::metrics {
+
+/// What the indices of the counters mean. Names are unique; a (service, address) pair stands once.
+struct Directory {
+    struct Service {
+        std::uint32_t index = 0;
+        std::string name;
+    };
+    struct Backend {
+        std::uint32_t slot = 0;
+        std::uint16_t epoch = 0;
+        std::string service; ///< name
+        std::string address; ///< as text
+    };
+    std::vector<Service> services;
+    std::vector<Backend> backends;
+};
+
+struct ServiceSample {
+    std::string name;
+    wire::ServiceCounters counters;
+};
+
+struct BackendSample {
+    std::string service;
+    std::string address;
+    wire::SlotCounters counters;
+};
+
+/// Everything at about one instant. When `up` is false the rest is empty.
+struct Sample {
+    bool up = false;
+    std::string down_reason;
+    wire::CountersHeader dataplane{};
+    std::vector<wire::WorkerCounters> workers;          ///< by worker number
+    std::vector<ServiceSample> services;                ///< in the directory's order
+    std::vector<BackendSample> backends;                ///< in the directory's order
+    std::vector<wire::GenerationCounters> generations;  ///< over all workers, oldest first
+};
+
+/// May be used from any thread.
+class Statistics {
+  public:
+    explicit Statistics(std::shared_ptr<publish::CountersReader> reader);
+
+    /// To be called before the generation that it describes is published.
+    void set_directory(std::shared_ptr<const Directory> directory);
+
+    [[nodiscard]] Sample sample();
+
+  private:
+    template <class Counters> struct Tenancy {
+        std::string tenant;
+        Counters before{}; ///< what former tenants had counted when this one came
+    };
+    template <class Counters> using Tenancies = std::map<std::uint32_t, Tenancy<Counters>>;
+
+    void follow_dataplane();
+
+    std::shared_ptr<publish::CountersReader> reader_;
+    std::mutex mutex_;
+    std::shared_ptr<const Directory> directory_; ///< never null
+    bool has_directory_ = false;                 ///< the controller has given one
+    std::shared_ptr<const publish::CountersMap> counters_; ///< as last read; null: never
+    std::string down_reason_;                              ///< empty: counters_ is of a running dataplane
+    Tenancies<wire::ServiceCounters> services_;
+    Tenancies<wire::SlotCounters> slots_;
+};
+
+} // namespace fairlead::metrics

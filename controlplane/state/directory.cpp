@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/state/directory.hpp"
+
+namespace fairlead::state {
+
+std::shared_ptr<const metrics::Directory> directory_of(const DesiredState &state) {
+    auto directory = std::make_shared<metrics::Directory>();
+    for (const config::Service &service : state.config.services) {
+        const ServiceLease &lease = state.allocation.services.at(key_of(service));
+        directory->services.push_back({lease.index, service.name});
+        for (const config::Backend &backend : service.backends) {
+            const SlotLease &slot = lease.slots.at(backend.address.host());
+            directory->backends.push_back({slot.slot, slot.epoch, service.name, config::format_ipv4(backend.address)});
+        }
+    }
+    return directory;
+}
+
+} // namespace fairlead::state

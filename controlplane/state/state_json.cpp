@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The state file's text: JSON, with the configuration in its own YAML form, so that one parser and one
+/// set of rules reads it; and a digest over all of it, so that damage does not pass for a configuration.
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "controlplane/state/state_file.hpp"
+#include "controlplane/tables/siphash.hpp"
+
+namespace fairlead::state {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char *kFormat = "fairlead-state";
+constexpr int kVersion = 1;
+
+Json quarantines_to_json(const std::map<std::uint16_t, Quarantine> &resting) {
+    Json list = Json::array();
+    for (const auto &[number, quarantine] : resting)
+        list.push_back({{"number", number}, {"until_s", quarantine.until_s}, {"period_s", quarantine.period_s}});
+    return list;
+}
+
+Json allocation_to_json(const Allocation &allocation) {
+    Json services = Json::array();
+    for (const auto &[key, lease] : allocation.services) {
+        Json slots = Json::array();
+        for (const auto &[address, slot] : lease.slots)
+            slots.push_back({{"address", config::format_ipv4(wire::Be32::from_host(address))},
+                             {"slot", slot.slot},
+                             {"creation_id", slot.creation_id}});
+        services.push_back({{"vip", config::format_ipv4(wire::Be32::from_host(key.vip))},
+                            {"port", key.port},
+                            {"protocol", config::protocol_name(key.protocol)},
+                            {"index", lease.index},
+                            {"longest_timeout_s", lease.longest_timeout_s},
+                            {"slots", std::move(slots)}});
+    }
+    return {{"next_creation_id", allocation.next_creation_id},
+            {"services", std::move(services)},
+            {"resting_services", quarantines_to_json(allocation.resting_services)},
+            {"resting_slots", quarantines_to_json(allocation.resting_slots)}};
+}
+
+/// Reads values out of JSON and throws Damaged for what is not as format_state() writes it. The
+/// digest has been checked before, so this meets only hand-edited files and our own mistakes.
+struct Damaged {
+    std::string field;
+};
+
+template <class T>
+T number(const Json &json, const char *key, std::uint64_t low, std::uint64_t high) {
+    const auto value = json.find(key);
+    if (value == json.end() || !value->is_number_unsigned()) throw Damaged{key};
+    const auto number = value->get<std::uint64_t>();
+    if (number < low || number > high) throw Damaged{key};
+    return static_cast<T>(number);
+}
+
+std::string text(const Json &json, const char *key) {
+    const auto value = json.find(key);
+    if (value == json.end() || !value->is_string()) throw Damaged{key};
+    return value->get<std::string>();
+}
+
+const Json &part(const Json &json, const char *key) {
+    const auto value = json.find(key);
+    if (value == json.end() || !value->is_structured()) throw Damaged{key};
+    return *value;
+}
+
+std::map<std::uint16_t, Quarantine> quarantines_from_json(const Json &list, std::uint32_t capacity, bool is_same_boot,
+                                                          std::uint64_t now_s) {
+    std::map<std::uint16_t, Quarantine> resting;
+    for (const Json &entry : list) {
+        Quarantine quarantine{number<std::uint64_t>(entry, "until_s", 0, UINT64_MAX / 2),
+                              number<std::uint32_t>(entry, "period_s", 0, config::kTimeoutMaxS)};
+        if (!is_same_boot) quarantine.until_s = now_s + quarantine.period_s;
+        if (!resting.emplace(number<std::uint16_t>(entry, "number", 0, capacity - 1), quarantine).second)
+            throw Damaged{"number"};
+    }
+    return resting;
+}
+
+wire::Be32 address(const Json &json, const char *key) {
+    const auto value = config::parse_ipv4(text(json, key));
+    if (!value) throw Damaged{key};
+    return *value;
+}
+
+ServiceLease lease_from_json(const Json &entry) {
+    ServiceLease lease;
+    lease.index = number<std::uint16_t>(entry, "index", 0, wire::kServiceCapacity - 1);
+    lease.longest_timeout_s = number<std::uint32_t>(entry, "longest_timeout_s", 0, config::kTimeoutMaxS);
+    for (const Json &slot : part(entry, "slots")) {
+        const wire::Be32 backend = address(slot, "address");
+        const auto creation_id = number<std::uint64_t>(slot, "creation_id", 1, UINT64_MAX);
+        const SlotLease value{number<std::uint16_t>(slot, "slot", 0, wire::kSlotCapacity - 1),
+                              epoch_of(backend, creation_id), creation_id};
+        if (!lease.slots.emplace(backend.host(), value).second) throw Damaged{"address"};
+    }
+    return lease;
+}
+
+Allocation allocation_from_json(const Json &json, bool is_same_boot, std::uint64_t now_s) {
+    Allocation allocation;
+    allocation.next_creation_id = number<std::uint64_t>(json, "next_creation_id", 1, UINT64_MAX);
+    allocation.resting_services =
+        quarantines_from_json(part(json, "resting_services"), wire::kServiceCapacity, is_same_boot, now_s);
+    allocation.resting_slots = quarantines_from_json(part(json, "resting_slots"), wire::kSlotCapacity, is_same_boot, now_s);
+    for (const Json &entry : part(json, "services")) {
+        const auto protocol = config::parse_protocol(text(entry, "protocol"));
+        if (!protocol) throw Damaged{"protocol"};
+        const ServiceKey key{address(entry, "vip").host(), number<std::uint16_t>(entry, "port", 0, 65535), *protocol};
+        if (!allocation.services.emplace(key, lease_from_json(entry)).second) throw Damaged{"vip"};
+    }
+    return allocation;
+}
+
+/// Each number has one tenant: held once, or resting.
+void check_tenancy(const Allocation &allocation) {
+    std::set<std::uint16_t> indices;
+    std::set<std::uint16_t> slots;
+    for (const auto &[index, quarantine] : allocation.resting_services) indices.insert(index);
+    for (const auto &[slot, quarantine] : allocation.resting_slots) slots.insert(slot);
+    for (const auto &[key, lease] : allocation.services) {
+        if (!indices.insert(lease.index).second) throw Damaged{"index"};
+        for (const auto &[backend, slot] : lease.slots)
+            if (!slots.insert(slot.slot).second || slot.creation_id >= allocation.next_creation_id) throw Damaged{"slot"};
+    }
+}
+
+std::string content_digest(Json json) {
+    json.erase("digest");
+    return digest_of(json.dump());
+}
+
+std::unexpected<Error> damaged(const std::string &file_name, std::string field, std::string what) {
+    return std::unexpected(Error{.what = std::move(what), .file = file_name, .line = 0, .field = std::move(field),
+                                 .mend = "put back a good copy, or move the file away to begin from --config; "
+                                         "open connections then keep their backends only by their rows"});
+}
+
+} // namespace
+
+std::string digest_of(std::string_view text_to_digest) {
+    tables::SipHash hash({});
+    hash.absorb({reinterpret_cast<const std::uint8_t *>(text_to_digest.data()), text_to_digest.size()});
+    return fmt::format("{:016x}", hash.digest());
+}
+
+std::string format_state(const DesiredState &state, const BootClock &clock) {
+    Json json = {{"format", kFormat},
+                 {"version", kVersion},
+                 {"written_by", FAIRLEAD_VERSION},
+                 {"generation", state.generation},
+                 {"seed", config::format_hex(state.seed.data(), state.seed.size())},
+                 {"config_digest", state.config_digest},
+                 {"boot_id", clock.boot_id},
+                 {"allocation", allocation_to_json(state.allocation)},
+                 {"config", config::format_yaml(state.config)}};
+    json["digest"] = content_digest(json);
+    return json.dump(1) + "\n";
+}
+
+std::expected<DesiredState, Error> parse_state(std::string_view state_text, const std::string &file_name,
+                                               const BootClock &clock) {
+    const Json json = Json::parse(state_text, nullptr, false);
+    if (!json.is_object() || json.value("format", Json()) != kFormat)
+        return damaged(file_name, {}, "the saved state is damaged: it is not a state file of Fairlead");
+    if (json.value("version", Json()) != kVersion)
+        return damaged(file_name, "version", fmt::format("a state of version {}, but this fairleadd reads version {}",
+                                                         json.value("version", Json()).dump(), kVersion));
+    if (json.value("digest", Json()) != content_digest(json))
+        return damaged(file_name, "digest", "the saved state is damaged: its digest does not match its content");
+    try {
+        DesiredState state;
+        state.generation = number<std::uint64_t>(json, "generation", 0, UINT64_MAX / 2);
+        state.config_digest = text(json, "config_digest");
+        if (!config::parse_hex(text(json, "seed"), state.seed.data(), state.seed.size())) throw Damaged{"seed"};
+        auto parsed = config::parse(text(json, "config"), file_name);
+        if (!parsed) return damaged(file_name, "config", "the saved configuration is invalid: " + parsed.error().what);
+        state.config = std::move(*parsed);
+        state.allocation = allocation_from_json(part(json, "allocation"), text(json, "boot_id") == clock.boot_id, clock.now_s);
+        check_tenancy(state.allocation);
+        return state;
+    } catch (const Damaged &damage) {
+        return damaged(file_name, damage.field, "the saved state is damaged: this value is missing or impossible");
+    }
+}
+
+} // namespace fairlead::state

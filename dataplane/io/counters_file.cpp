@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/counters_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+namespace fairlead::io {
+
+namespace {
+
+constexpr std::size_t kPageSize = 4096;
+
+constexpr std::size_t round_up(std::size_t size) { return (size + kPageSize - 1) & ~(kPageSize - 1); }
+
+// Whole pages for each worker: no two workers write one page, and what is unused takes no memory.
+constexpr std::size_t kWorkerOffset = round_up(sizeof(wire::CountersHeader));
+constexpr std::size_t kServicesOffset = sizeof(wire::WorkerCounters);
+constexpr std::size_t kSlotsOffset = kServicesOffset + wire::kServiceCapacity * sizeof(wire::ServiceCounters);
+constexpr std::size_t kWorkerStride = round_up(kSlotsOffset + (wire::kSlotCapacity + 1) * sizeof(wire::SlotCounters));
+
+std::unexpected<std::string> cannot(const char *what) {
+    return std::unexpected(fmt::format("cannot {} the counters' memory file: {}", what, std::strerror(errno)));
+}
+
+} // namespace
+
+Result<CountersFile> CountersFile::create(unsigned worker_count) {
+    const std::size_t size = kWorkerOffset + worker_count * kWorkerStride;
+    const Descriptor writer(::memfd_create("fairlead-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!writer) return cannot("make");
+    if (::ftruncate(writer.get(), static_cast<off_t>(size)) != 0) return cannot("size");
+    void *address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, writer.get(), 0);
+    if (address == MAP_FAILED) return cannot("map");
+    CountersFile file({static_cast<std::byte *>(address), size}, Descriptor());
+
+    // FUTURE_WRITE: this mapping is the last that can write, even for who reopens the descriptor through /proc.
+    if (::fcntl(writer.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0)
+        return cannot("seal");
+    file.reader_ = Descriptor(::open(fmt::format("/proc/self/fd/{}", writer.get()).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.reader_) return cannot("reopen");
+
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    wire::CountersHeader &header = file.header();
+    header.magic = FAIRLEAD_COUNTERS_MAGIC;
+    header.abi = wire::kCountersAbi;
+    header.worker_count = worker_count;
+    header.worker_offset = kWorkerOffset;
+    header.worker_stride = kWorkerStride;
+    header.size = size;
+    header.started_unix_ns = static_cast<wire::u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+    return file;
+}
+
+CountersFile::~CountersFile() {
+    if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
+}
+
+wire::CountersHeader &CountersFile::header() const { return *reinterpret_cast<wire::CountersHeader *>(bytes_.data()); }
+
+core::CounterBlock CountersFile::worker(unsigned index) const {
+    std::byte *block = bytes_.data() + kWorkerOffset + index * kWorkerStride;
+    return {.worker = reinterpret_cast<wire::WorkerCounters *>(block),
+            .services = reinterpret_cast<wire::ServiceCounters *>(block + kServicesOffset),
+            .slots = reinterpret_cast<wire::SlotCounters *>(block + kSlotsOffset)};
+}
+
+} // namespace fairlead::io

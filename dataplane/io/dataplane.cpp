@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/dataplane.hpp"
+
+#include "dataplane/io/control_server.hpp"
+#include "dataplane/io/eal.hpp"
+#include "dataplane/io/log.hpp"
+#include "dataplane/io/memory_supply.hpp"
+#include "dataplane/io/port.hpp"
+#include "dataplane/io/runtime_directory.hpp"
+#include "dataplane/io/worker.hpp"
+
+#include <fmt/format.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace fairlead::io {
+
+namespace {
+
+constexpr std::size_t kEalBaseBytes = 16U << 20; // DPDK's own records, and slack for alignment
+constexpr int kTidyPeriod_ms = 2;                // while something waits for a grace period
+
+/// SIGTERM and SIGINT as a descriptor; blocked for this thread and for those that it starts later.
+Result<Descriptor> take_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    if (::pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0) return std::unexpected("cannot block signals");
+    Descriptor descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!descriptor) return std::unexpected(fmt::format("cannot wait for signals: {}", std::strerror(errno)));
+    return descriptor;
+}
+
+struct Plan {
+    Placement placement;
+    std::vector<PortPlan> ports;
+    std::size_t compact_bytes = 0; ///< connection tables of one worker
+    std::size_t wide_bytes = 0;
+    std::size_t eal_bytes = 0;
+    bool hugepages = false;
+
+    [[nodiscard]] unsigned worker_count() const { return static_cast<unsigned>(placement.worker_cpus.size()); }
+};
+
+/// What the options mean on this machine. Changes nothing.
+Result<Plan> make_plan(const Options &options) {
+    Plan plan;
+    auto placement = place(allowed_cpus(), options.lcores, options.worker_count, options.idle == Idle::kPoll);
+    if (!placement) return std::unexpected(placement.error());
+    plan.placement = std::move(*placement);
+
+    std::size_t needed = kEalBaseBytes;
+    for (const auto &spec : options.ports) {
+        auto port = plan_port(spec, static_cast<unsigned>(plan.ports.size()), plan.worker_count(), options.mtu);
+        if (!port) return std::unexpected(port.error());
+        needed += port->memory_bytes();
+        plan.ports.push_back(std::move(*port));
+    }
+    plan.eal_bytes = options.memory_mb != 0 ? std::size_t{options.memory_mb} << 20 : needed;
+    if (plan.eal_bytes < needed)
+        return std::unexpected(fmt::format("--memory {}: the ports need {} MB", options.memory_mb, (needed >> 20) + 1));
+
+    plan.compact_bytes = core::connection_memory_bytes<core::CompactKey>(options.connections);
+    plan.wide_bytes = core::connection_memory_bytes<core::WideKey>(options.connections);
+    const auto total = plan.eal_bytes + plan.worker_count() * (plan.compact_bytes + plan.wide_bytes);
+    const auto hugepages = choose_hugepages(options.hugepages, total, MemorySupply::read());
+    if (!hugepages) return std::unexpected(hugepages.error());
+    plan.hugepages = *hugepages;
+    return plan;
+}
+
+Result<std::vector<Steering>> prepare_steering(Plan &plan, const std::filesystem::path &directory) {
+    std::vector<Steering> steerings;
+    for (auto &port : plan.ports) {
+        if (port.spec.kind != PortKind::kAfXdp) continue;
+        auto steering = Steering::prepare(port.spec.name, directory);
+        if (!steering) return std::unexpected(steering.error());
+        if (steering->was_stale()) spdlog::info("port {}: took a killed dataplane's program off the interface", port.spec.text);
+        port.steer_object = steering->object_path();
+        steerings.push_back(std::move(*steering));
+    }
+    return steerings;
+}
+
+Result<Eal> start_eal(const Plan &plan, const std::filesystem::path &directory) {
+    EalOptions options{.placement = plan.placement, .hugepages = plan.hugepages, .memory_bytes = plan.eal_bytes,
+                       .pci_addresses = {}, .scratch_directory = directory};
+    for (const auto &port : plan.ports)
+        if (port.spec.kind == PortKind::kPci) options.pci_addresses.push_back(port.spec.name);
+    return Eal::start(options);
+}
+
+/// The kernel takes a killed process's AF_XDP sockets off their queues a moment after its end: until then they are busy.
+Result<Port> open_port(const PortPlan &plan, bool was_stale) {
+    constexpr auto kRetry = std::chrono::milliseconds(50);
+    for (int attempts_left = was_stale ? 40 : 0;; --attempts_left) {
+        auto port = Port::open(plan);
+        if (port || attempts_left == 0) return port;
+        std::this_thread::sleep_for(kRetry);
+    }
+}
+
+Result<std::vector<Port>> open_ports(const Plan &plan, std::span<Steering> steerings) {
+    std::vector<Port> ports;
+    for (const auto &port_plan : plan.ports) {
+        const auto steering = std::ranges::find(steerings, port_plan.spec.name, &Steering::interface);
+        const bool steered = port_plan.spec.kind == PortKind::kAfXdp;
+        auto port = open_port(port_plan, steered && steering->was_stale());
+        if (!port) return std::unexpected(port.error());
+        if (steered)
+            if (auto attached = steering->attached(); !attached) return std::unexpected(attached.error());
+        ports.push_back(std::move(*port));
+    }
+    return ports;
+}
+
+Result<std::vector<std::unique_ptr<Worker>>> make_workers(const Options &options, const Plan &plan, std::span<const Port> ports,
+                                                          const CountersFile &counters, GenerationStore &store,
+                                                          const std::atomic<bool> &stop) {
+    std::vector<std::unique_ptr<Worker>> workers;
+    for (unsigned index = 0; index < plan.worker_count(); ++index) {
+        auto compact = TableMemory::allocate(plan.compact_bytes, plan.hugepages);
+        if (!compact) return std::unexpected(compact.error());
+        auto wide = TableMemory::allocate(plan.wide_bytes, plan.hugepages);
+        if (!wide) return std::unexpected(wide.error());
+        std::vector<PortQueue> queues;
+        unsigned mtu = ~0U;
+        for (const auto &port : ports)
+            for (unsigned queue = 0; queue < port.plan().queue_count; ++queue) {
+                if ((port.plan().index + queue) % plan.worker_count() != index) continue;
+                queues.push_back({.port = port.id(), .queue = static_cast<std::uint16_t>(queue), .mac = port.mac(),
+                                  .waits_for_generation = port.plan().spec.kind == PortKind::kPcap});
+                mtu = std::min(mtu, options.mtu != 0 ? options.mtu : port.plan().mtu);
+            }
+        if (queues.empty()) spdlog::warn("worker {} has no queue to serve: fewer workers would do", index);
+        workers.push_back(std::make_unique<Worker>(
+            Worker::Setup{.index = index, .counters = counters.worker(index), .mtu = mtu, .idle = options.idle,
+                          .queues = std::move(queues), .connections = std::move(*compact), .wide_connections = std::move(*wide)},
+            store, stop));
+    }
+    return workers;
+}
+
+int run_worker(void *worker) {
+    static_cast<Worker *>(worker)->run();
+    return 0;
+}
+
+/// The workers' threads, for as long as this lives.
+class RunningWorkers {
+  public:
+    RunningWorkers(std::span<const std::unique_ptr<Worker>> workers, std::atomic<bool> &stop) : stop_(stop) {
+        for (unsigned index = 0; index < workers.size(); ++index)
+            rte_eal_remote_launch(run_worker, workers[index].get(), index + 1); // lcore 0 is the main thread
+    }
+    ~RunningWorkers() {
+        stop_.store(true, std::memory_order_relaxed);
+        rte_eal_mp_wait_lcore();
+    }
+    RunningWorkers(const RunningWorkers &) = delete;
+    RunningWorkers &operator=(const RunningWorkers &) = delete;
+
+  private:
+    std::atomic<bool> &stop_;
+};
+
+} // namespace
+
+Result<void> run_dataplane(const Options &options) {
+    auto directory = RuntimeDirectory::take(options.runtime_directory);
+    if (!directory) return std::unexpected(directory.error());
+    auto plan = make_plan(options);
+    if (!plan) return std::unexpected(plan.error());
+    const auto signals = take_signals();
+    if (!signals) return std::unexpected(signals.error());
+    auto steerings = prepare_steering(*plan, directory->path());
+    if (!steerings) return std::unexpected(steerings.error());
+    const auto eal = start_eal(*plan, directory->path());
+    if (!eal) return std::unexpected(eal.error());
+    auto ports = open_ports(*plan, *steerings);
+    if (!ports) return std::unexpected(ports.error());
+    const auto counters = CountersFile::create(plan->worker_count());
+    if (!counters) return std::unexpected(counters.error());
+
+    GenerationStore store(plan->worker_count());
+    std::atomic<bool> stop{false};
+    const auto workers = make_workers(options, *plan, *ports, *counters, store, stop);
+    if (!workers) return std::unexpected(workers.error());
+    Adoption adoption(store, counters->header(), *steerings);
+    auto server = ControlServer::listen(directory->path() / "dataplane.sock", adoption,
+                                        {.worker_count = plan->worker_count(), .counters_descriptor = counters->reader_descriptor(),
+                                         .counters_size = counters->size()});
+    if (!server) return std::unexpected(server.error());
+    for (auto &port : *ports)
+        if (auto started = port.start(); !started) return std::unexpected(started.error());
+
+    const RunningWorkers running(*workers, stop);
+    end_log_startup();
+    spdlog::info("forwards on {} port(s) with {} worker(s), {}; control socket in {}", ports->size(), plan->worker_count(),
+                 plan->hugepages ? "hugepages" : "no hugepages", directory->path().string());
+    while (!server->serve(signals->get(), adoption.is_tidy() ? -1 : kTidyPeriod_ms)) adoption.tidy();
+    spdlog::info("ends");
+    return {};
+}
+
+} // namespace fairlead::io

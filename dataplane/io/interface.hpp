@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A network interface of this namespace, as far as an AF_XDP port needs to know it.
+#pragma once
+
+#include "dataplane/io/result.hpp"
+
+#include <string>
+
+namespace fairlead::io {
+
+struct Interface {
+    unsigned mtu = 0;
+    unsigned queue_count = 1; ///< combined channels; a device without channels has one queue
+    bool is_up = false;
+
+    [[nodiscard]] static Result<Interface> look_up(const std::string &name);
+};
+
+/// Which capabilities that AF_XDP needs this process lacks, in words; empty: none.
+[[nodiscard]] std::string missing_capabilities();
+
+} // namespace fairlead::io

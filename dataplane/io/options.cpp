@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <sysexits.h>
+
+#include <cstdio>
+#include <map>
+
+namespace fairlead::io {
+
+namespace {
+
+constexpr unsigned kWorkerCountMax = 64;
+constexpr unsigned kPortCountMax = 16;
+constexpr unsigned kMtuMin = 576; // RFC 791: what every host must take
+constexpr unsigned kMtuMax = 9216;
+
+Exit refuse(const std::string &why) {
+    fmt::print(stderr, "fairlead-dataplane: {}\n", why);
+    return {EX_USAGE};
+}
+
+} // namespace
+
+std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
+    Options options;
+    std::vector<std::string> ports;
+    std::string lcores;
+    CLI::App app{"The DPDK dataplane of Fairlead: forwards packets for virtual addresses to backends.", "fairlead-dataplane"};
+    app.set_version_flag("--version", FAIRLEAD_VERSION);
+    app.add_option("--port", ports, "af_xdp:IFACE, pcap:rx=FILE,tx=FILE, ring:NAME, null or pci:ADDRESS; repeat for more")
+        ->required()
+        ->allow_extra_args(false);
+    app.add_option("--workers", options.worker_count, "forwarding threads; port i is served by worker i modulo this")
+        ->check(CLI::Range(1U, kWorkerCountMax));
+    app.add_option("--lcores", lcores, "CPUs of the workers, such as 2,4-6; as many workers as CPUs unless --workers says more");
+    app.add_option("--runtime-dir", options.runtime_directory, "where the control socket is")->capture_default_str();
+    app.add_option("--idle", options.idle, "poll: never sleep; backoff: sleep up to 100 us when there is nothing to do")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, Idle>{{"poll", Idle::kPoll}, {"backoff", Idle::kBackoff}}))
+        ->default_str("poll");
+    app.add_option("--connections", options.connections, "connections that a worker remembers")
+        ->check(CLI::Range(1024U, 1U << 30))
+        ->capture_default_str();
+    app.add_option("--memory", options.memory_mb, "MB for packet buffers; default: what the ports need")
+        ->check(CLI::Range(16U, 1U << 20));
+    app.add_option("--hugepages", options.hugepages, "auto: where enough are free")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, HugepageUse>{
+            {"auto", HugepageUse::kAuto}, {"on", HugepageUse::kOn}, {"off", HugepageUse::kOff}}))
+        ->default_str("auto");
+    app.add_option("--mtu", options.mtu, "bytes of the longest IP packet that may leave; default: the port's")
+        ->check(CLI::Range(kMtuMin, kMtuMax));
+    app.add_option("--log-level", options.log_level, "what to log")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
+        ->capture_default_str();
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError &error) {
+        if (error.get_exit_code() == 0) return Exit{app.exit(error)};
+        return refuse(error.what());
+    }
+
+    if (ports.size() > kPortCountMax) return refuse(fmt::format("--port: {} ports, at most {}", ports.size(), kPortCountMax));
+    for (const auto &text : ports) {
+        auto spec = parse_port_spec(text);
+        if (!spec) return refuse(spec.error());
+        for (const auto &other : options.ports)
+            if (other.text == spec->text && spec->kind != PortKind::kNull)
+                return refuse(fmt::format("--port {}: given twice", text));
+        options.ports.push_back(std::move(*spec));
+    }
+    if (!lcores.empty()) {
+        auto cpus = parse_cpu_list(lcores);
+        if (!cpus) return refuse("--lcores: " + cpus.error());
+        options.lcores = std::move(*cpus);
+    }
+    return options;
+}
+
+} // namespace fairlead::io

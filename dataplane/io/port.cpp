@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/port.hpp"
+
+#include "dataplane/io/interface.hpp"
+#include "dataplane/io/log.hpp"
+
+#include <fmt/format.h>
+#include <rte_bus_vdev.h>
+#include <rte_errno.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+namespace fairlead::io {
+
+namespace {
+
+constexpr std::uint16_t kAfXdpRingSize = 2048;
+constexpr std::uint16_t kRingSize = 1024;
+
+Result<PortPlan> plan_af_xdp(PortPlan plan) {
+    const auto interface = Interface::look_up(plan.spec.name);
+    const auto refuse = [&](const std::string &why) { return std::unexpected(fmt::format("port {}: {}", plan.spec.text, why)); };
+    if (!interface) return refuse(interface.error());
+    if (!interface->is_up) return refuse(fmt::format("the interface is down; ip link set {} up", plan.spec.name));
+    if (const auto missing = missing_capabilities(); !missing.empty()) return refuse(fmt::format("needs root: {} missing", missing));
+    if (interface->mtu > PacketPool::af_xdp_mtu_max())
+        return refuse(fmt::format("the interface's MTU is {}, AF_XDP takes at most {}", interface->mtu, PacketPool::af_xdp_mtu_max()));
+    plan.mtu = interface->mtu;
+    plan.queue_count = interface->queue_count;
+    return plan;
+}
+
+Result<PortPlan> plan_pcap(PortPlan plan) {
+    const auto &[rx, tx] = std::pair(plan.spec.rx_file, plan.spec.tx_file);
+    if (!rx.empty() && ::access(rx.c_str(), R_OK) != 0)
+        return std::unexpected(fmt::format("port {}: cannot read {}: {}", plan.spec.text, rx, std::strerror(errno)));
+    const auto directory = std::filesystem::absolute(tx).parent_path();
+    if (!tx.empty() && ::access(directory.c_str(), W_OK) != 0)
+        return std::unexpected(fmt::format("port {}: cannot write into {}: {}", plan.spec.text, directory.string(), std::strerror(errno)));
+    return plan;
+}
+
+Result<PortPlan> plan_pci(PortPlan plan, unsigned worker_count, unsigned mtu) {
+    namespace fs = std::filesystem;
+    const auto device = fs::path("/sys/bus/pci/devices") / plan.spec.name;
+    std::error_code error;
+    if (!fs::exists(device, error)) return std::unexpected(fmt::format("port {}: no such PCI device", plan.spec.text));
+    const auto driver = fs::read_symlink(device / "driver", error).filename().string();
+    // Bifurcated drivers keep their kernel side: DPDK works beside them.
+    const auto kBound = {"vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core", "mlx4_core", "mana"};
+    if (std::ranges::find(kBound, driver) == kBound.end())
+        return std::unexpected(fmt::format("port {}: bound to {}; bind it to vfio-pci", plan.spec.text,
+                                           driver.empty() ? "no driver" : "the kernel's " + driver));
+    plan.queue_count = worker_count;
+    plan.mtu = std::max(plan.mtu, mtu);
+    return plan;
+}
+
+/// The device that a port is to DPDK: a driver's name with a number, and the driver's arguments.
+std::pair<std::string, std::string> virtual_device(const PortPlan &plan) {
+    const auto &spec = plan.spec;
+    switch (spec.kind) {
+    case PortKind::kAfXdp:
+        // busy_budget 0: with it, each empty poll would be a system call.
+        return {fmt::format("net_af_xdp{}", plan.index),
+                fmt::format("iface={},start_queue=0,queue_count={},busy_budget=0,xdp_prog={}", spec.name, plan.queue_count,
+                            plan.steer_object.string())};
+    case PortKind::kPcap: {
+        const auto rx = spec.rx_file.empty() ? std::string() : "rx_pcap=" + spec.rx_file;
+        const auto tx = spec.tx_file.empty() ? std::string() : "tx_pcap=" + spec.tx_file;
+        return {fmt::format("net_pcap{}", plan.index), rx.empty() || tx.empty() ? rx + tx : rx + "," + tx};
+    }
+    default: return {fmt::format("net_null{}", plan.index), ""};
+    }
+}
+
+} // namespace
+
+Result<PortPlan> plan_port(const PortSpec &spec, unsigned index, unsigned worker_count, unsigned mtu) {
+    PortPlan plan{.spec = spec, .index = index, .queue_count = 1, .mtu = RTE_ETHER_MTU, .steer_object = {}};
+    switch (spec.kind) {
+    case PortKind::kAfXdp: return plan_af_xdp(std::move(plan));
+    case PortKind::kPcap: return plan_pcap(std::move(plan));
+    case PortKind::kPci: return plan_pci(std::move(plan), worker_count, mtu);
+    default: return plan;
+    }
+}
+
+std::unexpected<std::string> Port::cannot(const char *what) const {
+    const auto complaint = library_complaint();
+    return std::unexpected(fmt::format("port {}: cannot {}{}{}", plan_.spec.text, what, complaint.empty() ? "" : ": ", complaint));
+}
+
+Result<Port> Port::open(const PortPlan &plan) {
+    forget_library_complaint();
+    Port port(plan);
+    if (auto attached = port.attach(); !attached) return std::unexpected(attached.error());
+    if (auto configured = port.configure(); !configured) return std::unexpected(configured.error());
+    return port;
+}
+
+Result<void> Port::attach() {
+    if (plan_.spec.kind == PortKind::kRing) return attach_rings();
+    std::string name = plan_.spec.name;
+    if (plan_.spec.kind != PortKind::kPci) {
+        std::string arguments;
+        std::tie(name, arguments) = virtual_device(plan_);
+        if (rte_vdev_init(name.c_str(), arguments.c_str()) != 0) return cannot("make the device");
+        device_ = name;
+    }
+    if (rte_eth_dev_get_port_by_name(name.c_str(), &id_) != 0) return cannot("find the device");
+    return {};
+}
+
+/// NAME-rx is received from, NAME-tx sent to; whoever shares the process may feed and empty them.
+Result<void> Port::attach_rings() {
+    for (const char *end : {"-rx", "-tx"}) {
+        rings_.emplace_back(rte_ring_create((plan_.spec.name + end).c_str(), kRingSize, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ));
+        if (!rings_.back()) return cannot("make the rings");
+    }
+    rte_ring *const rx[] = {rings_[0].get()};
+    rte_ring *const tx[] = {rings_[1].get()};
+    const int id = rte_eth_from_rings(plan_.spec.name.c_str(), rx, 1, tx, 1, 0);
+    if (id < 0) return cannot("make the device");
+    device_ = "net_ring_" + plan_.spec.name;
+    id_ = static_cast<std::uint16_t>(id);
+    return {};
+}
+
+Result<void> Port::configure() {
+    rte_eth_dev_info info{};
+    if (rte_eth_dev_info_get(id_, &info) != 0) return cannot("ask the device what it can do");
+    plan_.queue_count = std::min<unsigned>({plan_.queue_count, info.max_rx_queues, info.max_tx_queues});
+    rte_eth_conf wanted{};
+    wanted.rxmode.mtu = plan_.mtu;
+    if (plan_.queue_count > 1 && info.flow_type_rss_offloads != 0) {
+        wanted.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        wanted.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+    }
+    // All packets of a queue come from one pool and are never shared.
+    wanted.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    const auto queues = static_cast<std::uint16_t>(plan_.queue_count);
+    if (rte_eth_dev_configure(id_, queues, queues, &wanted) != 0) return cannot("configure the device");
+
+    std::uint16_t rx_size = plan_.spec.kind == PortKind::kAfXdp ? kAfXdpRingSize : kRingSize;
+    std::uint16_t tx_size = rx_size;
+    if (rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx_size, &tx_size) != 0) return cannot("size the device's rings");
+    const auto socket = static_cast<unsigned>(rte_eth_dev_socket_id(id_));
+    for (std::uint16_t queue = 0; queue < queues; ++queue) {
+        auto pool = PacketPool::create(fmt::format("port{}-queue{}", plan_.index, queue), plan_.spec.kind, plan_.mtu);
+        if (!pool) return std::unexpected(fmt::format("port {}: {}", plan_.spec.text, pool.error()));
+        pools_.push_back(std::move(*pool));
+        if (rte_eth_rx_queue_setup(id_, queue, rx_size, socket, nullptr, pools_.back().get()) != 0 ||
+            rte_eth_tx_queue_setup(id_, queue, tx_size, socket, nullptr) != 0)
+            return cannot("set up a queue");
+    }
+    rte_ether_addr address{};
+    if (rte_eth_macaddr_get(id_, &address) != 0) return cannot("read the device's address");
+    std::ranges::copy(address.addr_bytes, mac_.begin());
+    return {};
+}
+
+Result<void> Port::start() {
+    if (rte_eth_dev_start(id_) != 0) return cannot("start the device");
+    return {};
+}
+
+Port::Port(Port &&other) noexcept
+    : plan_(std::move(other.plan_)), id_(std::exchange(other.id_, kNoId)), device_(std::exchange(other.device_, {})),
+      mac_(other.mac_), pools_(std::move(other.pools_)), rings_(std::move(other.rings_)) {}
+
+Port::~Port() {
+    if (id_ != kNoId) {
+        rte_eth_dev_stop(id_);
+        rte_eth_dev_close(id_);
+    }
+    if (!device_.empty()) rte_vdev_uninit(device_.c_str());
+}
+
+} // namespace fairlead::io

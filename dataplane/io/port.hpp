@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A port: one device of DPDK's, with its queues and their packet buffers.
+///
+/// A port is prepared before EAL starts (does it exist, what does it need), then opened, started, and
+/// closed by its destructor, which leaves the device as it was. Queue q of port i is served by worker
+/// (i + q) % workers. Only PCI ports and AF_XDP ports on devices with several channels have more than one queue.
+#pragma once
+
+#include "dataplane/core/frame.hpp"
+#include "dataplane/io/packet_pool.hpp"
+#include "dataplane/io/port_spec.hpp"
+#include "dataplane/io/result.hpp"
+
+#include <rte_ring.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fairlead::io {
+
+/// What is known of a port before DPDK runs.
+struct PortPlan {
+    PortSpec spec;
+    unsigned index = 0;       ///< among the program's ports
+    unsigned queue_count = 1;
+    unsigned mtu = 1500;      ///< of the device
+    std::filesystem::path steer_object; ///< kAfXdp
+
+    [[nodiscard]] std::size_t memory_bytes() const { return queue_count * PacketPool::memory_bytes(spec.kind, mtu); }
+};
+
+/// Asks the machine about a port; changes nothing.
+[[nodiscard]] Result<PortPlan> plan_port(const PortSpec &spec, unsigned index, unsigned worker_count, unsigned mtu);
+
+class Port {
+  public:
+    [[nodiscard]] static Result<Port> open(const PortPlan &plan);
+
+    Port(Port &&other) noexcept;
+    Port &operator=(Port &&) = delete;
+    ~Port();
+
+    [[nodiscard]] Result<void> start();
+
+    [[nodiscard]] std::uint16_t id() const { return id_; }
+    [[nodiscard]] const PortPlan &plan() const { return plan_; }
+    [[nodiscard]] const core::MacAddress &mac() const { return mac_; }
+
+  private:
+    explicit Port(PortPlan plan) : plan_(std::move(plan)) {}
+    [[nodiscard]] Result<void> attach();
+    [[nodiscard]] Result<void> attach_rings();
+    [[nodiscard]] Result<void> configure();
+    [[nodiscard]] std::unexpected<std::string> cannot(const char *what) const;
+
+    struct FreeRing {
+        void operator()(rte_ring *ring) const { rte_ring_free(ring); }
+    };
+
+    static constexpr std::uint16_t kNoId = 0xffff;
+    PortPlan plan_;
+    std::uint16_t id_ = kNoId;
+    std::string device_; ///< the virtual device made for this port; empty: none
+    core::MacAddress mac_{};
+    std::vector<PacketPool> pools_; ///< one for each queue
+    std::vector<std::unique_ptr<rte_ring, FreeRing>> rings_;
+};
+
+} // namespace fairlead::io

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/steering.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+namespace fairlead::io {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string first_line(const fs::path &path) {
+    std::string line;
+    std::ifstream file(path);
+    std::getline(file, line);
+    return line;
+}
+
+/// Whether a process holds a descriptor of this BPF program.
+bool holds_program(const fs::path &process, std::uint32_t program_id) {
+    std::error_code error;
+    for (const auto &descriptor : fs::directory_iterator(process / "fdinfo", error)) {
+        std::ifstream file(descriptor.path());
+        for (std::string line; std::getline(file, line);) {
+            unsigned id = 0;
+            if (std::sscanf(line.c_str(), "prog_id: %u", &id) == 1 && id == program_id) return true;
+        }
+    }
+    return false;
+}
+
+/// The other dataplane process that loaded this program; empty: it is gone. Who merely looks at the program has another name.
+std::string living_owner(std::uint32_t program_id) {
+    const std::string own_name = first_line("/proc/self/comm");
+    const std::string own_number = std::to_string(::getpid());
+    std::error_code error;
+    for (const auto &process : fs::directory_iterator("/proc", error)) {
+        const std::string number = process.path().filename();
+        if (!std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; }) || number == own_number) continue;
+        if (first_line(process.path() / "comm") == own_name && holds_program(process.path(), program_id)) return number;
+    }
+    return {};
+}
+
+} // namespace
+
+Result<Steering> Steering::prepare(const std::string &interface, const fs::path &directory) {
+    const auto explain = [&](const std::string &why) { return std::unexpected(fmt::format("port af_xdp:{}: {}", interface, why)); };
+    const auto index = bpf::interface_index(interface);
+    if (!index) return explain(index.error());
+    const auto found = bpf::AttachedProgram::find(*index);
+    if (!found) return explain(found.error());
+    if (*found)
+        if (const auto owner = living_owner((*found)->id()); !owner.empty())
+            return explain(fmt::format("in use by another dataplane, process {}", owner));
+    const auto was_stale = bpf::detach_stale_steer(*index);
+    if (!was_stale) return explain(was_stale.error());
+    auto path = directory / fmt::format("steer-{}.bpf.o", interface);
+    if (auto written = bpf::write_steer_object(path); !written) return explain(written.error());
+    return Steering(interface, std::move(path), *was_stale);
+}
+
+Steering::Steering(std::string interface, fs::path object_path, bool was_stale)
+    : interface_(std::move(interface)), object_path_(std::move(object_path)), was_stale_(was_stale) {}
+
+Steering::Steering(Steering &&other) noexcept
+    : interface_(std::move(other.interface_)), object_path_(std::exchange(other.object_path_, {})),
+      was_stale_(other.was_stale_), program_(std::move(other.program_)), steered_(std::move(other.steered_)) {}
+
+Steering::~Steering() {
+    if (!object_path_.empty()) ::unlink(object_path_.c_str());
+}
+
+Result<void> Steering::attached() {
+    const auto index = bpf::interface_index(interface_);
+    if (!index) return std::unexpected(index.error());
+    auto program = bpf::Steer::find(*index);
+    if (!program) return std::unexpected(fmt::format("port af_xdp:{}: {}", interface_, program.error()));
+    program_.emplace(std::move(*program));
+    return {};
+}
+
+Result<void> Steering::add(std::span<const wire::Be32> vips) {
+    std::vector<wire::Be32> added;
+    for (const auto vip : vips) {
+        if (!steered_.insert(vip.raw).second) continue;
+        added.push_back(vip);
+        const auto result = program_->add_vip(bpf::key_of(vip));
+        if (result) continue;
+        for (const auto undone : added) {
+            (void)program_->remove_vip(bpf::key_of(undone)); // best effort: a leftover only brings packets that are dropped by name
+            steered_.erase(undone.raw);
+        }
+        return std::unexpected(fmt::format("port af_xdp:{}: {}", interface_, result.error()));
+    }
+    return {};
+}
+
+Result<void> Steering::keep_only(const std::set<wire::u32> &vips) {
+    for (auto vip = steered_.begin(); vip != steered_.end();) {
+        if (vips.contains(*vip)) {
+            ++vip;
+            continue;
+        }
+        if (auto removed = program_->remove_vip(bpf::key_of(wire::Be32{*vip})); !removed)
+            return std::unexpected(fmt::format("port af_xdp:{}: {}", interface_, removed.error()));
+        vip = steered_.erase(vip);
+    }
+    return {};
+}
+
+} // namespace fairlead::io

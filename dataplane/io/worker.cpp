@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/worker.hpp"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+
+namespace fairlead::io {
+
+namespace {
+
+constexpr unsigned kLoopsPerHousekeeping = 256;
+
+// Sleeping gives the CPU to others for little latency: longest 100 us, in which 50,000 packets a second bring 5.
+constexpr unsigned kLoopsBeforeSleep = 64;
+constexpr long kSleepMin_ns = 10'000;
+constexpr long kSleepMax_ns = 100'000;
+
+// net_af_xdp has 2048 buffers for what arrives while its worker is off the CPU: 41 ms at 50,000 packets a second.
+constexpr int kNiceOfSleepers = -15;
+
+} // namespace
+
+Worker::Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &stop)
+    : setup_(std::move(setup)), store_(store), stop_(stop),
+      pipeline_({.counters = setup_.counters,
+                 .connection_memory = setup_.connections.bytes(),
+                 .wide_connection_memory = setup_.wide_connections.bytes(),
+                 .mtu = setup_.mtu}) {}
+
+void Worker::run() noexcept {
+    if (setup_.idle == Idle::kBackoff) {
+        ::prctl(PR_SET_TIMERSLACK, 1UL);                // else the kernel rounds short sleeps up by 50 us
+        ::setpriority(PRIO_PROCESS, 0, kNiceOfSleepers); // this thread's; where it is not allowed, the CPU is shared evenly
+    }
+    store_.start_reading(setup_.index);
+    for (unsigned loop = 0; !stop_.load(std::memory_order_relaxed); ++loop) {
+        // Read once: all packets of this burst are decided by one generation.
+        const core::Generation *generation = store_.current();
+        const wire::u64 now_ns = clock_.now_ns();
+        unsigned received = 0;
+        for (const auto &queue : setup_.queues) received += serve(queue, generation, now_ns);
+        if (loop % kLoopsPerHousekeeping == 0) pipeline_.housekeep(generation, now_ns);
+        store_.quiescent(setup_.index);
+        if (received != 0) idle_loops_ = 0;
+        else rest();
+    }
+    store_.stop_reading(setup_.index);
+}
+
+unsigned Worker::serve(const PortQueue &queue, const core::Generation *generation, wire::u64 now_ns) noexcept {
+    if (queue.waits_for_generation && generation == nullptr) return 0;
+    std::array<rte_mbuf *, kBurstSize> packets;
+    const std::uint16_t received = rte_eth_rx_burst(queue.port, queue.queue, packets.data(), kBurstSize);
+    if (received == 0) return 0;
+
+    std::array<core::Frame, kBurstSize> frames;
+    const auto count = fill_frames({packets.data(), received}, frames);
+    const std::span burst(frames.data(), count);
+    pipeline_.process(generation, burst, queue.mac, now_ns);
+    const auto unclaimed = generation == nullptr ? wire::DropReason::no_snapshot : wire::DropReason::not_for_vip;
+    const auto sendable = settle({packets.data(), count}, burst, unclaimed);
+
+    const std::uint16_t sent = rte_eth_tx_burst(queue.port, queue.queue, packets.data(), sendable);
+    for (unsigned i = sent; i < sendable; ++i) {
+        pipeline_.count_drop(wire::DropReason::tx_full);
+        rte_pktmbuf_free(packets[i]);
+    }
+    return received;
+}
+
+/// Describes packets to core/. Those that came in several buffers drop here; the rest moves up.
+std::uint16_t Worker::fill_frames(std::span<rte_mbuf *> packets, std::span<core::Frame> frames) noexcept {
+    std::uint16_t count = 0;
+    for (rte_mbuf *packet : packets) {
+        if (packet->nb_segs != 1) [[unlikely]] {
+            core::add(setup_.counters.worker->received_packets);
+            core::add(setup_.counters.worker->received_bytes, packet->pkt_len);
+            pipeline_.count_drop(wire::DropReason::segmented);
+            rte_pktmbuf_free(packet);
+            continue;
+        }
+        auto *data = rte_pktmbuf_mtod(packet, wire::u8 *);
+        rte_prefetch0(data);
+        frames[count] = {.data = data, .length = packet->data_len, .headroom = rte_pktmbuf_headroom(packet), .verdict = {}, .reason = {}};
+        packets[count++] = packet;
+    }
+    return count;
+}
+
+/// Frees what is not forwarded and moves the rest up, with the frames' new bounds.
+/// @param unclaimed the name under which packets for the kernel drop: it gets its own by the device's steering
+///        program, and ports without one have no way to it.
+std::uint16_t Worker::settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames,
+                             wire::DropReason unclaimed) noexcept {
+    std::uint16_t sendable = 0;
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+        rte_mbuf *packet = packets[i];
+        const core::Frame &frame = frames[i];
+        if (frame.verdict != core::Verdict::kForward) [[unlikely]] {
+            if (frame.verdict == core::Verdict::kKernel) pipeline_.count_drop(unclaimed);
+            rte_pktmbuf_free(packet);
+            continue;
+        }
+        packet->data_off = static_cast<std::uint16_t>(frame.data - static_cast<const wire::u8 *>(packet->buf_addr));
+        packet->data_len = static_cast<std::uint16_t>(frame.length);
+        packet->pkt_len = frame.length;
+        packets[sendable++] = packet;
+    }
+    return sendable;
+}
+
+/// After a loop without packets.
+void Worker::rest() noexcept {
+    core::add(setup_.counters.worker->polls_empty);
+    ++idle_loops_;
+    if (setup_.idle == Idle::kPoll || idle_loops_ < kLoopsBeforeSleep) {
+        rte_pause();
+        return;
+    }
+    const unsigned doublings = std::min(idle_loops_ - kLoopsBeforeSleep, 4U);
+    const timespec sleep{.tv_sec = 0, .tv_nsec = std::min(kSleepMin_ns << doublings, kSleepMax_ns)};
+    store_.pause(setup_.index); // nobody waits for who sleeps
+    ::nanosleep(&sleep, nullptr);
+    store_.resume(setup_.index);
+}
+
+} // namespace fairlead::io

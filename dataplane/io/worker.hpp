@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A worker: one thread that receives, decides and sends; the only code that touches packets.
+///
+/// It shares nothing that it writes: its queues, its connection tables and its counters are its own. What it
+/// reads and others write is the generation (GenerationStore) and the word to stop.
+#pragma once
+
+#include "dataplane/core/pipeline.hpp"
+#include "dataplane/io/generation_store.hpp"
+#include "dataplane/io/options.hpp"
+#include "dataplane/io/table_memory.hpp"
+#include "dataplane/io/tsc_clock.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+struct rte_mbuf;
+
+namespace fairlead::io {
+
+/// One queue pair that a worker serves.
+struct PortQueue {
+    std::uint16_t port;
+    std::uint16_t queue;
+    core::MacAddress mac;      ///< link-layer source of what leaves
+    bool waits_for_generation; ///< a capture is not read before there is something to decide by
+};
+
+class Worker {
+  public:
+    struct Setup {
+        unsigned index;
+        core::CounterBlock counters;
+        unsigned mtu;
+        Idle idle;
+        std::vector<PortQueue> queues;
+        TableMemory connections;
+        TableMemory wide_connections;
+    };
+
+    /// @param stop set by the main thread when the worker is to end.
+    Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &stop);
+
+    /// The loop, on the worker's own lcore.
+    void run() noexcept;
+
+  private:
+    static constexpr std::uint16_t kBurstSize = 32;
+    static_assert(kBurstSize <= core::kBurstSizeMax);
+
+    [[nodiscard]] unsigned serve(const PortQueue &queue, const core::Generation *generation, wire::u64 now_ns) noexcept;
+    [[nodiscard]] std::uint16_t fill_frames(std::span<rte_mbuf *> packets, std::span<core::Frame> frames) noexcept;
+    [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames,
+                                       wire::DropReason unclaimed) noexcept;
+    void rest() noexcept;
+
+    Setup setup_;
+    GenerationStore &store_;
+    const std::atomic<bool> &stop_;
+    TscClock clock_;
+    core::Pipeline pipeline_;
+    unsigned idle_loops_ = 0; ///< loops in a row without a packet
+};
+
+} // namespace fairlead::io

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the balancers run: fairlead-dataplane on AF_XDP over the host's ports, and fairleadd. Sourced by scripts/lab.sh.
+
+# The seed is the fleet's: every balancer of the lab must pick the same rows.
+write_balancer_configuration() {
+    local host=$1 directory seed_file
+    directory=$(host_directory "$host")
+    seed_file=$(lab_directory)/seed
+    [ -f "$seed_file" ] || od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$seed_file"
+    mkdir -p "$directory/run" "$directory/state"
+    cat >"$directory/fairlead.yaml" <<END
+balancer:
+  source_address: $(host_address "$host")
+  seed: $(cat "$seed_file")
+services: []
+END
+}
+
+start_dataplane() {
+    local host=$1 worker ports=()
+    for worker in $(seq 0 $((worker_count - 1))); do
+        ports+=(--port "af_xdp:eth$worker")
+    done
+    launch "$host" fairlead-dataplane "$programs/fairlead-dataplane" "${ports[@]}" --workers "$worker_count" \
+        --idle "$idle" --runtime-dir "$(host_directory "$host")/run"
+}
+
+dataplane_listens() { [ -S "$(host_directory "$1")/run/dataplane.sock" ]; }
+
+start_fairleadd() {
+    local directory
+    directory=$(host_directory "$1")
+    launch "$1" fairleadd "$programs/fairleadd" --config "$directory/fairlead.yaml" \
+        --state-dir "$directory/state" --runtime-dir "$directory/run"
+}
+
+fairleadd_answers() {
+    in_host "$1" env FAIRLEAD_SOCKET="$(host_directory "$1")/run/fairleadd.sock" "$programs/fairlead" status >/dev/null 2>&1
+}

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# The lab's directory: its name is claimed by making it, everything that the lab writes is in it, and `down` finds there
+# what `up` made. Sourced by scripts/lab.sh.
+
+claim_lab() {
+    mkdir -p "$kLabRoot"
+    if ! mkdir "$(lab_directory)" 2>/dev/null; then
+        die "a lab named '$lab_name' exists; end it with: scripts/lab.sh down --name $lab_name"
+    fi
+    chmod 755 "$(lab_directory)"
+    # `ip netns` leaves its directory and a mount on it behind; the last lab to go removes them, if a lab brought them.
+    if ! mountpoint -q /run/netns; then
+        touch "$kLabRoot/.made-netns-mount"
+    fi
+    printf '%s=%q\n' balancer_count "$balancer_count" backend_count "$backend_count" client_count "$client_count" \
+        worker_count "$worker_count" ecmp "$ecmp" idle "$idle" programs "$programs" >"$(lab_directory)/plan"
+}
+
+lab_exists() { [ -f "$(lab_directory)/plan" ]; }
+
+load_lab() {
+    lab_exists || die "no lab named '$lab_name'; start one with: scripts/lab.sh up --name $lab_name"
+    # shellcheck disable=SC1091
+    source "$(lab_directory)/plan"
+}
+
+release_lab() {
+    rm -rf "$(lab_directory)"
+    local left
+    left=$(find "$kLabRoot" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -1)
+    [ -z "$left" ] || return 0
+    if [ -e "$kLabRoot/.made-netns-mount" ] && mountpoint -q /run/netns && [ -z "$(ls -A /run/netns)" ]; then
+        # -n: no trace in /run/mount. Somebody else may be making a namespace just now; then it stays.
+        if umount -n /run/netns 2>/dev/null; then rmdir /run/netns 2>/dev/null || true; fi
+    fi
+    rm -f "$kLabRoot/.made-netns-mount"
+    rmdir "$kLabRoot" 2>/dev/null || true
+}

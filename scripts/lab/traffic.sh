@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# A lab and load in it, for scripts that end both whatever happens: the lab is guarded by this process (--owner), and
+# http_load ends with the pipe it is told things through. Sourced by scripts/demo.sh and tests/lab/*.sh.
+#
+# The caller sets root (of the project), lab_name, and programs (the directory of the built programs).
+
+lab() {
+    local command=$1
+    shift
+    "$root/scripts/lab.sh" "$command" --name "$lab_name" "$@"
+}
+
+# fairlead ARGUMENT... : the CLI on the first balancer.
+fairlead() { lab run "${balancer:-lb1}" fairlead "$@"; }
+
+# end_on_exit : whatever ends this script ends its load and its lab. A function last_word, if there is one, is then called
+# with the exit code so far, and its own becomes the script's.
+end_on_exit() {
+    trap lab_end EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+lab_end() {
+    local status=$?
+    trap - EXIT
+    trap '' INT TERM HUP
+    load_abandon
+    if ! lab down >/dev/null; then
+        echo "the lab '$lab_name' could not be ended" >&2
+        status=1
+    fi
+    if declare -F last_word >/dev/null; then
+        last_word "$status"
+        status=$?
+    fi
+    exit "$status"
+}
+
+# lab_begin OPTION... : a lab that ends with this script, even if that is killed.
+lab_begin() { lab up --owner "$$" --programs "$programs" "$@"; }
+
+# load_begin CLIENT ADDRESS [OPTION]... : starts http_load from all of the client's addresses.
+load_begin() {
+    local client=$1 source sources=()
+    shift
+    for source in $(lab run "$client" ip -json address show dev eth0 | jq -r '.[0].addr_info[] | select(.family == "inet") | .local'); do
+        sources+=(--source "$source")
+    done
+    # Not through a function: a subshell between would hold the pipe open, and the load would never see its end.
+    coproc LOAD { exec "$root/scripts/lab.sh" run --name "$lab_name" "$client" http_load "${sources[@]}" "$@" 2>/dev/null; }
+    load_pid=$LOAD_PID
+    exec {load_input}>&"${LOAD[1]}" {load_output}<&"${LOAD[0]}"
+    eval "exec ${LOAD[1]}>&- ${LOAD[0]}<&-"
+}
+
+# load_send COMMAND... : tells http_load something; load_receive SECONDS : waits for the answer and puts it into
+# load_answer. In this shell, not in a subshell: whatever it starts must not inherit the pipe.
+load_send() { echo "$*" >&"$load_input"; }
+
+load_receive() {
+    if ! read -r -t "$1" -u "$load_output" load_answer; then
+        echo "http_load did not answer within $1 s" >&2
+        return 1
+    fi
+    if [[ $load_answer == *'"error"'* ]]; then
+        echo "http_load: $load_answer" >&2
+        return 1
+    fi
+}
+
+load_ask() {
+    local patience=$1
+    shift
+    load_send "$@"
+    load_receive "$patience"
+}
+
+load_abandon() {
+    [ -n "${load_pid:-}" ] || return 0
+    exec {load_input}>&- {load_output}<&-
+    wait "$load_pid" 2>/dev/null || true
+    load_pid=''
+}
+
+# field FILTER [JSON] : of the last answer, or of JSON.
+field() { jq -r "$1" <<<"${2:-$load_answer}"; }
+
+# wait_until SECONDS COMMAND... : polls; what it waits for belongs to other programs.
+wait_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.05
+    done
+}
+
+vip_answers() { lab run client1 curl -s -o /dev/null --fail --max-time 1 "http://$1/"; }

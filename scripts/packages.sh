@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The Debian 12 packages that Fairlead needs, by purpose, and install_packages, which installs those that are missing.
+# Sourced by the other scripts; run by itself it installs the purposes it is given: scripts/packages.sh build run test
+
+declare -A kPackages=(
+    [build]="g++ meson ninja-build pkg-config clang llvm bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev
+             libdpdk-dev dpdk libcli11-dev libyaml-cpp-dev libgrpc++-dev libprotobuf-dev protobuf-compiler
+             protobuf-compiler-grpc libfmt-dev libspdlog-dev prometheus-cpp-dev libmnl-dev nlohmann-json3-dev
+             libgtest-dev libbenchmark-dev linux-libc-dev jq"
+    [run]="iproute2 ethtool procps util-linux nginx curl jq python3"
+    [test]="python3-scapy libclang-rt-14-dev gcc"
+)
+
+# missing_packages PURPOSE... : prints those that dpkg does not know as installed.
+missing_packages() {
+    local purpose package
+    for purpose in "$@"; do
+        for package in ${kPackages[$purpose]}; do
+            # A ':' after the name would be an architecture; any installed one will do.
+            dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+        done
+    done | sort -u
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo --preserve-env=DEBIAN_FRONTEND "$@"
+    else
+        echo "packages: installing needs root; run as root, or install: $*" >&2
+        return 1
+    fi
+}
+
+# install_packages PURPOSE... : installs what is missing and nothing else. The lab starts its own nginx; installing the
+# package must not start the system's, now or at the next boot.
+install_packages() {
+    local missing policy=/usr/sbin/policy-rc.d own_policy=no status=0
+    mapfile -t missing < <(missing_packages "$@")
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    echo "packages: installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    if [ ! -e "$policy" ]; then
+        own_policy=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null || return 1
+        as_root chmod 755 "$policy"
+    fi
+    { as_root apt-get update -q && as_root apt-get install -q -y --no-install-recommends "${missing[@]}"; } || status=$?
+    if [ "$own_policy" = yes ]; then
+        as_root rm -f "$policy"
+    fi
+    if [ "$status" -eq 0 ] && [[ " ${missing[*]} " == *" nginx "* ]] && command -v deb-systemd-helper >/dev/null; then
+        as_root deb-systemd-helper disable nginx.service >/dev/null 2>&1 || true
+    fi
+    return "$status"
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    set -euo pipefail
+    install_packages "${@:-build}"
+fi

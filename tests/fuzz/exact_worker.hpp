@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker whose every buffer is exactly as long as it must be, so that the address sanitizer sees the first byte beyond;
+// and what must hold of each burst whatever was in it.
+#pragma once
+
+#include "dataplane/core/pipeline.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+namespace fairlead::fuzz {
+
+inline void require(bool holds, const char *what) {
+    if (holds) return;
+    std::fprintf(stderr, "invariant broken: %s\n", what);
+    std::abort();
+}
+
+/// A frame on the heap, of exactly headroom + length bytes, and a copy of how it arrived.
+class HeapFrame {
+  public:
+    HeapFrame(std::span<const wire::u8> bytes, wire::u16 headroom)
+        : memory_(new wire::u8[headroom + bytes.size()]), arrived_(bytes.begin(), bytes.end()), headroom_(headroom) {
+        std::fill_n(memory_.get(), headroom, wire::u8{0xee});
+        std::copy(bytes.begin(), bytes.end(), memory_.get() + headroom);
+    }
+    [[nodiscard]] core::Frame frame() const {
+        return {memory_.get() + headroom_, static_cast<wire::u32>(arrived_.size()), headroom_, core::Verdict{0xff}, wire::DropReason::kCount};
+    }
+    [[nodiscard]] const wire::u8 *begin() const { return memory_.get(); }
+    [[nodiscard]] const std::vector<wire::u8> &arrived() const { return arrived_; }
+
+  private:
+    std::unique_ptr<wire::u8[]> memory_;
+    std::vector<wire::u8> arrived_;
+    wire::u16 headroom_;
+};
+
+/// Cache lines, zeroed.
+class Lines {
+  public:
+    explicit Lines(std::size_t bytes) : bytes_(bytes), memory_(static_cast<std::byte *>(std::aligned_alloc(64, bytes)), &std::free) {
+        std::memset(memory_.get(), 0, bytes);
+    }
+    [[nodiscard]] std::span<std::byte> span() const { return {memory_.get(), bytes_}; }
+
+  private:
+    std::size_t bytes_;
+    std::unique_ptr<std::byte, decltype(&std::free)> memory_;
+};
+
+class ExactWorker {
+  public:
+    /// @param service_count, slot_count the largest of any generation that will be used.
+    /// @param connections few, so that tables fill, entries move and are pushed out.
+    ExactWorker(std::size_t service_count, std::size_t slot_count, std::size_t connections)
+        : services_(service_count), slots_(slot_count), compact_(core::connection_memory_bytes<core::CompactKey>(connections)),
+          wide_(core::connection_memory_bytes<core::WideKey>(connections)),
+          pipeline_({{&counters_, services_.data(), slots_.data()}, compact_.span(), wide_.span(), kMtu}) {}
+
+    void process(const core::Generation *generation, std::span<const HeapFrame> frames, wire::u64 now_ns) {
+        std::vector<core::Frame> burst;
+        for (const HeapFrame &frame : frames) burst.push_back(frame.frame());
+        pipeline_.process(generation, burst, kSourceMac, now_ns);
+        require(pipeline_.decisions().size() == frames.size(), "a decision for each frame");
+        for (std::size_t i = 0; i < frames.size(); ++i) check_frame(generation, frames[i], burst[i], pipeline_.decisions()[i]);
+        check_counters();
+    }
+
+    [[nodiscard]] core::Pipeline &pipeline() { return pipeline_; }
+
+    /// After Pipeline::housekeep(): the gauges tell what the tables hold.
+    void check_gauges() const {
+        const auto live = std::accumulate(slots_.begin(), slots_.end(), wire::u64{0}, [](auto n, auto &slot) { return n + slot.connections; });
+        require(live == counters_.connections, "live connections by slot add up to those of the tables");
+        require(counters_.connections <= counters_.connections_opened, "no connection lives that was not opened");
+    }
+
+  private:
+    static constexpr wire::u32 kMtu = 1500;
+    static constexpr core::MacAddress kSourceMac = {2, 0, 0, 0, 0, 0x0b};
+
+    static void check_frame(const core::Generation *generation, const HeapFrame &given, const core::Frame &frame, const core::Decision &decision) {
+        const auto &arrived = given.arrived();
+        const wire::u8 *end = given.frame().data + arrived.size();
+        if (frame.verdict != core::Verdict::kForward) {
+            require(frame.verdict == core::Verdict::kDrop || frame.verdict == core::Verdict::kKernel, "the verdict is one of three");
+            require(frame.verdict != core::Verdict::kDrop || frame.reason < wire::DropReason::kCount, "a drop has a name");
+            require(frame.data == given.frame().data && frame.length == arrived.size() && std::equal(arrived.begin(), arrived.end(), frame.data),
+                    "what is not forwarded stays untouched");
+            return;
+        }
+        require(generation && decision.service < generation->service_count() && decision.slot < generation->slot_count(), "a forwarded packet has a service and a backend");
+        require(decision.source != core::Source::kNone, "something chose the backend");
+        require(generation->forwarding(decision.slot).state != wire::kSlotFree, "the backend exists");
+        require(frame.data >= given.begin() && frame.data + frame.length <= end && frame.headroom == frame.data - given.begin(), "the frame lies in its buffer");
+        require(frame.length <= kMtu + sizeof(wire::EthernetHeader), "the frame fits the link");
+        const wire::u32 outer = generation->forwarding(decision.slot).length;
+        require(frame.length >= outer + sizeof(wire::Ipv4Header), "an inner packet follows the outer headers");
+        require(std::equal(frame.data + outer, frame.data + frame.length, arrived.begin() + sizeof(wire::EthernetHeader)), "the inner packet is untouched");
+        check_outer(frame);
+    }
+
+    static void check_outer(const core::Frame &frame) {
+        const auto *ip = reinterpret_cast<const wire::Ipv4Header *>(frame.data + sizeof(wire::EthernetHeader));
+        require(ip->total_length.host() + sizeof(wire::EthernetHeader) == frame.length, "the outer total length is right");
+        wire::u32 sum = 0;
+        for (unsigned i = 0; i < sizeof *ip; i += 2) sum += static_cast<wire::u32>(reinterpret_cast<const wire::u8 *>(ip)[i] << 8 | reinterpret_cast<const wire::u8 *>(ip)[i + 1]);
+        while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+        require(sum == 0xffff, "the outer checksum is right");
+        if (ip->protocol != wire::kIpProtocolUdp) return;
+        const auto *udp = reinterpret_cast<const wire::UdpHeader *>(ip + 1);
+        require(udp->length.host() + sizeof *ip == ip->total_length.host(), "the outer UDP length is right");
+    }
+
+    void check_counters() const {
+        const auto drops = std::accumulate(std::begin(counters_.drops), std::end(counters_.drops), wire::u64{0});
+        require(counters_.received_packets == counters_.forwarded_packets + counters_.kernel_packets + drops, "every packet is counted once");
+        require(counters_.forwarded_packets == counters_.by_connection + counters_.by_row, "every forwarded packet has a source");
+        const auto by_slot = std::accumulate(slots_.begin(), slots_.end(), wire::u64{0}, [](auto n, auto &slot) { return n + slot.packets; });
+        require(by_slot == counters_.forwarded_packets, "packets by slot add up");
+        const auto opened = std::accumulate(slots_.begin(), slots_.end(), wire::u64{0}, [](auto n, auto &slot) { return n + slot.connections_opened; });
+        require(opened == counters_.connections_opened, "connections opened by slot add up");
+    }
+
+    wire::WorkerCounters counters_{};
+    std::vector<wire::ServiceCounters> services_;
+    std::vector<wire::SlotCounters> slots_;
+    Lines compact_, wide_;
+    core::Pipeline pipeline_;
+};
+
+} // namespace fairlead::fuzz

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What the decapsulation program ought to do, said a second time: slowly, over a byte vector, following
+/// the words of the standards and none of the program's code.
+#pragma once
+
+#include <cstdint>
+#include <set>
+
+#include "dataplane/wire/drop_reasons.h"
+#include "tests/unit/bpf/frames.hpp"
+
+namespace fairlead::bpf::testing {
+
+struct BackendOracle {
+    std::set<std::uint32_t> balancers; ///< addresses as they stand on the wire
+    std::set<std::uint32_t> vips;
+    std::uint16_t gue_port;
+
+    struct Expected {
+        wire::BackendOutcome outcome;
+        Bytes frame = {}; ///< as the kernel gets it, where it gets it
+        /// The inner header checksum was wrong and its header had to change: any value is as good.
+        bool is_checksum_free = false;
+    };
+    [[nodiscard]] Expected judge(const Bytes &frame) const;
+};
+
+} // namespace fairlead::bpf::testing

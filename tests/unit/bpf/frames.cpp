@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/bpf/frames.hpp"
+
+#include <arpa/inet.h>
+
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace fairlead::bpf::testing {
+
+namespace {
+
+Bytes join(Bytes head, const Bytes &tail) {
+    head.insert(head.end(), tail.begin(), tail.end());
+    return head;
+}
+
+} // namespace
+
+wire::Be32 address(std::string_view dotted) {
+    wire::Be32 value{};
+    if (::inet_pton(AF_INET, std::string(dotted).c_str(), &value) != 1) throw std::invalid_argument(std::string(dotted));
+    return value;
+}
+
+Bytes pattern(std::size_t size) {
+    Bytes bytes(size);
+    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 + 1);
+    return bytes;
+}
+
+std::uint16_t read16(std::span<const std::uint8_t> bytes, std::size_t offset) {
+    return static_cast<std::uint16_t>(bytes[offset] << 8 | bytes[offset + 1]);
+}
+
+void write16(std::span<std::uint8_t> bytes, std::size_t offset, std::uint16_t value) {
+    bytes[offset] = static_cast<std::uint8_t>(value >> 8);
+    bytes[offset + 1] = static_cast<std::uint8_t>(value);
+}
+
+std::uint16_t checksum(std::span<const std::uint8_t> bytes) {
+    std::uint32_t sum = 0;
+    for (std::size_t i = 0; i < bytes.size(); ++i) sum += i % 2 == 0 ? bytes[i] << 8 : bytes[i];
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+    return static_cast<std::uint16_t>(~sum);
+}
+
+void renew_checksum(std::span<std::uint8_t> ip) {
+    write16(ip, 10, 0);
+    write16(ip, 10, checksum(ip.first((ip[0] & 0x0fU) * 4)));
+}
+
+Bytes ethernet(const Bytes &payload, std::uint16_t ether_type) {
+    Bytes header = {0x02, 0, 0, 0, 0, 0xbe, 0x02, 0, 0, 0, 0, 0x1b, 0, 0};
+    write16(header, 12, ether_type);
+    return join(header, payload);
+}
+
+Bytes ipv4(const Ipv4Fields &fields, const Bytes &payload) {
+    const std::size_t header_length = 20 + 4 * fields.option_words;
+    Bytes header(header_length, 1); // option 1: no operation
+    header[0] = static_cast<std::uint8_t>(0x40 | header_length / 4);
+    header[1] = fields.dscp_ecn;
+    write16(header, 2, static_cast<std::uint16_t>(header_length + payload.size()));
+    write16(header, 4, 0x1234);
+    write16(header, 6, fields.fragment);
+    header[8] = 64;
+    header[9] = fields.protocol;
+    std::memcpy(&header[12], &fields.source, 4);
+    std::memcpy(&header[16], &fields.destination, 4);
+    renew_checksum(header);
+    return join(header, payload);
+}
+
+Bytes udp(std::uint16_t source_port, std::uint16_t destination_port, const Bytes &payload) {
+    Bytes header(8);
+    write16(header, 0, source_port);
+    write16(header, 2, destination_port);
+    write16(header, 4, static_cast<std::uint16_t>(8 + payload.size()));
+    return join(header, payload);
+}
+
+Bytes gue(const Bytes &inner, std::size_t private_words) {
+    const Bytes header = {static_cast<std::uint8_t>(private_words), wire::kIpProtocolIpip, 0, 0};
+    return join(join(header, Bytes(4 * private_words, 0xa5)), inner);
+}
+
+} // namespace fairlead::bpf::testing

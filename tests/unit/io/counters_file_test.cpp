@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/counters_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+namespace fairlead::io {
+namespace {
+
+TEST(CountersFile, IsLaidOutAsTheHeaderSays) {
+    const auto file = CountersFile::create(3);
+    ASSERT_TRUE(file) << file.error();
+    const auto &header = file->header();
+    EXPECT_EQ(header.magic, FAIRLEAD_COUNTERS_MAGIC);
+    EXPECT_EQ(header.abi, static_cast<wire::u32>(wire::kCountersAbi));
+    EXPECT_EQ(header.worker_count, 3U);
+    EXPECT_EQ(header.size, file->size());
+    EXPECT_GT(header.started_unix_ns, 0U);
+    EXPECT_EQ(header.worker_offset % 64, 0U);
+    EXPECT_EQ(header.worker_stride % 64, 0U);
+    EXPECT_GE(header.worker_stride, sizeof(wire::WorkerCounters) + wire::kServiceCapacity * sizeof(wire::ServiceCounters) +
+                                        (wire::kSlotCapacity + 1) * sizeof(wire::SlotCounters));
+    EXPECT_LE(header.worker_offset + 3 * header.worker_stride, header.size);
+}
+
+TEST(CountersFile, AReaderSeesWhatAWorkerCounts) {
+    const auto file = CountersFile::create(2);
+    ASSERT_TRUE(file) << file.error();
+    const auto *base = static_cast<const char *>(::mmap(nullptr, file->size(), PROT_READ, MAP_SHARED, file->reader_descriptor(), 0));
+    ASSERT_NE(base, MAP_FAILED);
+    const auto block = file->worker(1);
+    core::add(block.worker->received_packets, 5);
+    core::add(block.services[wire::kServiceCapacity - 1].packets, 6);
+    core::add(block.slots[wire::kSlotCapacity].bytes, 7);
+
+    const auto &header = *reinterpret_cast<const wire::CountersHeader *>(base);
+    const char *worker = base + header.worker_offset + header.worker_stride;
+    EXPECT_EQ(reinterpret_cast<const wire::WorkerCounters *>(worker)->received_packets, 5U);
+    const auto *services = reinterpret_cast<const wire::ServiceCounters *>(worker + sizeof(wire::WorkerCounters));
+    EXPECT_EQ(services[wire::kServiceCapacity - 1].packets, 6U);
+    const auto *slots = reinterpret_cast<const wire::SlotCounters *>(services + wire::kServiceCapacity);
+    EXPECT_EQ(slots[wire::kSlotCapacity].bytes, 7U);
+    ::munmap(const_cast<char *>(base), file->size());
+}
+
+TEST(CountersFile, AReaderCannotWriteEvenByReopening) {
+    const auto file = CountersFile::create(1);
+    ASSERT_TRUE(file) << file.error();
+    EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file->reader_descriptor(), 0), MAP_FAILED);
+    const Descriptor reopened(::open(fmt::format("/proc/self/fd/{}", file->reader_descriptor()).c_str(), O_RDWR));
+    if (reopened) {
+        EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, reopened.get(), 0), MAP_FAILED);
+        EXPECT_EQ(::write(reopened.get(), "x", 1), -1);
+        EXPECT_EQ(::ftruncate(reopened.get(), 0), -1);
+    }
+}
+
+TEST(CountersFile, TakesMemoryOnlyForWhatIsUsed) {
+    const auto file = CountersFile::create(64);
+    ASSERT_TRUE(file) << file.error();
+    struct stat status{};
+    ASSERT_EQ(::fstat(file->reader_descriptor(), &status), 0);
+    EXPECT_GT(status.st_size, 64 << 20);
+    EXPECT_LT(status.st_blocks * 512, 64 * 1024);
+}
+
+} // namespace
+} // namespace fairlead::io

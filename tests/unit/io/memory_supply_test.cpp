@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/memory_supply.hpp"
+
+#include "dataplane/io/table_memory.hpp"
+#include "tests/unit/io/temporary_directory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+
+namespace fairlead::io {
+namespace {
+
+constexpr std::size_t kMegabyte = 1U << 20;
+
+void write(const std::filesystem::path &path, const std::string &text) {
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+}
+
+TEST(MemorySupply, AddsUpFreeHugepagesOfAllSizes) {
+    const test::TemporaryDirectory root;
+    write(root.path() / "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3\n");
+    write(root.path() / "sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages", "1\n");
+    write(root.path() / "proc/meminfo", "MemTotal: 100 kB\nMemAvailable:    2048 kB\n");
+    const auto supply = MemorySupply::read(root.path() / "sys", root.path() / "proc");
+    EXPECT_EQ(supply.hugepage_bytes_free, 1030 * kMegabyte);
+    EXPECT_EQ(supply.bytes_available, 2 * kMegabyte);
+}
+
+TEST(MemorySupply, IsNothingWhereTheKernelSaysNothing) {
+    const test::TemporaryDirectory root;
+    const auto supply = MemorySupply::read(root.path(), root.path());
+    EXPECT_EQ(supply.hugepage_bytes_free, 0U);
+    EXPECT_EQ(supply.bytes_available, 0U);
+}
+
+TEST(MemorySupply, HugepagesAreUsedWhereEnoughAreFree) {
+    const MemorySupply supply{.hugepage_bytes_free = 64 * kMegabyte, .bytes_available = 512 * kMegabyte};
+    EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, 64 * kMegabyte, supply).value());
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, 65 * kMegabyte, supply).value());
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kOff, kMegabyte, supply).value());
+    EXPECT_TRUE(choose_hugepages(HugepageUse::kOn, kMegabyte, supply).value());
+}
+
+TEST(MemorySupply, WhatLacksIsSaidWithBothNumbers) {
+    const MemorySupply supply{.hugepage_bytes_free = 64 * kMegabyte, .bytes_available = 512 * kMegabyte};
+    const auto on = choose_hugepages(HugepageUse::kOn, 65 * kMegabyte, supply);
+    ASSERT_FALSE(on);
+    EXPECT_NE(on.error().find("needs 65 MB of hugepages, 64 MB are free"), std::string::npos) << on.error();
+    const auto off = choose_hugepages(HugepageUse::kAuto, 513 * kMegabyte, supply);
+    ASSERT_FALSE(off);
+    EXPECT_NE(off.error().find("needs 513 MB of memory, 512 MB are available"), std::string::npos) << off.error();
+}
+
+TEST(TableMemory, IsZeroAlignedAndWritable) {
+    const auto memory = TableMemory::allocate(100, false);
+    ASSERT_TRUE(memory) << memory.error();
+    EXPECT_GE(memory->bytes().size(), 100U);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory->bytes().data()) % 64, 0U);
+    EXPECT_TRUE(std::ranges::all_of(memory->bytes(), [](std::byte b) { return b == std::byte{0}; }));
+    std::ranges::fill(memory->bytes(), std::byte{1});
+}
+
+TEST(TableMemory, WhatCannotBeIsAnError) { EXPECT_FALSE(TableMemory::allocate(std::size_t{1} << 60, false)); }
+
+} // namespace
+} // namespace fairlead::io
