@@ -11,18 +11,19 @@ source "$root/scripts/packages.sh"
 usage() {
     cat <<'END'
 usage: scripts/build.sh [--cpu LEVEL] [--debug] [--sanitize address,undefined|thread] [--directory DIR]
-                        [--jobs N] [--no-install] [TARGET...]
+                        [--jobs N] [--no-install] [--configure-only] [TARGET...]
   --cpu LEVEL       -march for everything: x86-64-v3 (default) or native
   --debug           unoptimised, into build-debug/
   --sanitize LIST   with sanitizers, into build-asan/ (address,undefined) or build-tsan/ (thread)
   --directory DIR   build there instead of build/
   --jobs N          compile N files at once (default: ninja's own)
   --no-install      never install packages
+  --configure-only  compile nothing
   TARGET...         meson targets; without any, everything
 END
 }
 
-cpu='' directory='' debug=no sanitize='' install=yes jobs=()
+cpu='' directory='' debug=no sanitize='' install=yes compile=yes jobs=()
 targets=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -32,6 +33,7 @@ while [ $# -gt 0 ]; do
         --directory) directory=${2:?--directory wants a path}; shift 2 ;;
         --jobs) jobs=(-j "${2:?--jobs wants a number}"); shift 2 ;;
         --no-install) install=no; shift ;;
+        --configure-only) compile=no; shift ;;
         -h | --help) usage; exit 0 ;;
         -*) echo "build: unknown option $1" >&2; usage >&2; exit 2 ;;
         *) targets+=("$1"); shift ;;
@@ -67,6 +69,7 @@ elif [ "${#options[@]}" -gt 0 ]; then
         [ "$current" = "${name#*=}" ] || meson configure "$directory" "$option"
     done
 fi
+[ "$compile" = yes ] || exit 0
 ninja -C "$directory" "${jobs[@]}" "${targets[@]}"
 
 mkdir -p "$directory/bin"

@@ -3,6 +3,13 @@
 # shellcheck source-path=SCRIPTDIR
 # A rack in network namespaces on this machine: clients, a router, balancers and backends (drawn in scripts/lab/plan.sh).
 set -euo pipefail
+# What the caller has open is none of the lab's business: a server that held the caller's pipe would keep it from ending.
+for descriptor in "/proc/$$/fd/"*; do
+    descriptor=${descriptor##*/}
+    if [ "$descriptor" -gt 2 ] && [ "$descriptor" -ne 255 ]; then     # 255: this script, as bash reads it
+        eval "exec $descriptor>&-"
+    fi
+done
 lab_scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lab
 root=$(cd "$lab_scripts/../.." && pwd)
 

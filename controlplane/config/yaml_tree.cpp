@@ -143,6 +143,8 @@ class TreeBuilder : public YAML::EventHandler {
     void add(YamlNode::Kind kind, const YAML::Mark &mark, YAML::anchor_t anchor, const std::string &scalar) {
         YamlNode *node = make(kind, mark);
         node->scalar = scalar;
+        // yaml-cpp puts nothing where the next thing begins; the key is where people look.
+        if (kind == YamlNode::Kind::kNull && !frames_.empty() && frames_.back().has_key) node->line = frames_.back().key_line;
         if (anchor != 0) anchors_[anchor] = node;
         attach(node, node->line);
     }
@@ -222,6 +224,7 @@ int YamlTree::line_of(std::string_view path) const {
         if (entry == nullptr) return line;
         line = entry->line;
         node = entry->value;
+        if (node->line < line) return line; // an alias: what is wrong is wrong here, not where the anchor is
     }
     return line;
 }

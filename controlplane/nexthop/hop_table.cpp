@@ -9,6 +9,7 @@ namespace fairlead::nexthop {
 namespace {
 
 constexpr std::uint16_t kValid = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT;
+constexpr std::uint16_t kAsked = NUD_INCOMPLETE | NUD_PROBE;
 /// The kernel itself brings these to another state, and says so.
 constexpr std::uint16_t kSettled = NUD_REACHABLE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
 
@@ -88,11 +89,14 @@ void HopTable::on_neighbour(const NeighbourNews &news, Clock::time_point now) {
     if (found == neighbours_.end()) return;
     Neighbour &neighbour = found->second;
     neighbour.seen = true;
-    if (neighbour.nud == news.nud && neighbour.mac == news.mac) return;
+    // Only what was asked for can fail. An entry that somebody deletes is called failed as well, on its way
+    // out: that says nothing about the neighbour. The kernel does not tell when it starts to ask on our behalf.
+    const bool fails = news.nud == NUD_FAILED && (neighbour.attempts > 0 || (neighbour.nud & kAsked) != 0);
+    if (neighbour.nud == news.nud && neighbour.mac == news.mac && neighbour.failed == fails) return;
+    neighbour.failed |= fails;
     neighbour.nud = news.nud;
     neighbour.mac = (news.nud & kValid) != 0 ? news.mac : std::nullopt;
     if (neighbour.mac) neighbour.failed = false;
-    if (news.nud == NUD_FAILED) neighbour.failed = true;
     schedule(neighbour, now);
     refresh_users(neighbour);
 }

@@ -57,6 +57,7 @@ class Publisher::Loop {
     ~Loop() {
         stop_.raise();
         thread_.join();
+        const std::lock_guard last(publish_mutex_); // a caller that has just been answered is still on its way out
     }
 
     Outcome publish(const Snapshot &snapshot);

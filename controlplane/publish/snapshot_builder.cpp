@@ -37,7 +37,7 @@ SegmentBytes array_segment(u32 kind, u64 id, std::span<const Element> elements) 
     SegmentBytes bytes(sizeof(SegmentHeader) + elements.size_bytes());
     const SegmentHeader header = header_of(kind, id, elements.size(), bytes.size());
     std::memcpy(bytes.data(), &header, sizeof header);
-    std::memcpy(bytes.data() + sizeof header, elements.data(), elements.size_bytes());
+    if (!elements.empty()) std::memcpy(bytes.data() + sizeof header, elements.data(), elements.size_bytes());
     return finish(std::move(bytes));
 }
 

@@ -17,6 +17,7 @@ namespace {
 
 using Kind = publish::PublishFailure::Kind;
 
+constexpr std::chrono::seconds kRetry{10};
 constexpr const char *kNotConnected = "saved; dataplane not connected";
 
 std::vector<wire::Be32> vips_of(const config::Config &config, const config::Config *also) {
@@ -139,13 +140,17 @@ void Controller::log_file_standing() const {
 void Controller::run() {
     std::unique_lock lock(mutex_);
     while (true) {
-        wakeup_.wait(lock, [this] { return is_stopping_ || has_connected_ || have_hops_changed_ || !tasks_.empty(); });
+        const auto has_work = [this] { return is_stopping_ || has_connected_ || have_hops_changed_ || !tasks_.empty(); };
+        // What the dataplane refused without a change of ours to take back (it may have lacked memory) is tried again.
+        const bool is_retry = !refusal_.empty() && !wakeup_.wait_for(lock, kRetry, has_work);
+        if (!is_retry) wakeup_.wait(lock, has_work);
         if (is_stopping_ && tasks_.empty()) return;
         const bool has_connected = std::exchange(has_connected_, false);
         const bool have_hops_changed = std::exchange(have_hops_changed_, false);
         const std::deque<std::function<void()>> tasks = std::exchange(tasks_, {});
         lock.unlock();
         if (has_connected) republish("dataplane connected");
+        else if (is_retry) republish("again, after a refusal");
         else if (have_hops_changed) take_changed_hops();
         for (const std::function<void()> &task : tasks) task();
         lock.lock();
@@ -193,6 +198,7 @@ Controller::Done Controller::make_change(const Mutation &mutation, const ChangeO
         outcome.generation = state.generation;
         return outcome;
     }
+    std::string not_adopted = kNotConnected;
     const bool is_new = state.config != standing_.state.config || state.seed != standing_.state.seed;
     if (is_new) state.generation = next_generation();
 
@@ -209,13 +215,15 @@ Controller::Done Controller::make_change(const Mutation &mutation, const ChangeO
             return refused(ChangeRefusal::Kind::kDataplane, published.error().error);
         }
         set_blackholes(nullptr);
-        spdlog::info("generation {}: {}", standing_.state.generation, published ? "adopted" : published.error().error.what);
+        refusal_.clear();
+        if (!published && published.error().kind != Kind::kDisconnected) not_adopted = "saved; " + published.error().error.format();
+        spdlog::info("generation {}: {}", standing_.state.generation, published ? "adopted" : not_adopted);
     }
     describe_standing();
     const publish::PublisherStatus dataplane = publisher_->status();
     outcome.generation = standing_.state.generation;
     outcome.is_adopted = dataplane.connected && dataplane.generation == standing_.state.generation;
-    if (!outcome.is_adopted) outcome.warnings.emplace_back(kNotConnected);
+    if (!outcome.is_adopted) outcome.warnings.push_back(std::move(not_adopted));
     for (const std::string &warning : blackhole_warnings_) outcome.warnings.push_back(warning);
     return outcome;
 }

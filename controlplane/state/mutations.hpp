@@ -18,15 +18,15 @@ using Changed = std::expected<config::Config, Error>;
 
 /// What `service set` changes; what is empty stays.
 struct ServicePatch {
-    std::optional<wire::Be32> vip;
-    std::optional<std::uint16_t> port;
-    std::optional<std::uint8_t> protocol;
-    std::optional<std::uint8_t> forwarding;
-    std::optional<tables::Algorithm> algorithm;
-    std::optional<std::uint32_t> half_open_s;
-    std::optional<std::uint32_t> established_s;
-    std::optional<std::uint32_t> closing_s;
-    std::optional<std::uint32_t> udp_s;
+    std::optional<wire::Be32> vip = {};
+    std::optional<std::uint16_t> port = {};
+    std::optional<std::uint8_t> protocol = {};
+    std::optional<std::uint8_t> forwarding = {};
+    std::optional<tables::Algorithm> algorithm = {};
+    std::optional<std::uint32_t> half_open_s = {};
+    std::optional<std::uint32_t> established_s = {};
+    std::optional<std::uint32_t> closing_s = {};
+    std::optional<std::uint32_t> udp_s = {};
 };
 
 [[nodiscard]] Changed add_service(config::Config config, config::Service service);

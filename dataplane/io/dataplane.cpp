@@ -91,6 +91,7 @@ Result<std::vector<Steering>> prepare_steering(Plan &plan, const std::filesystem
         port.steer_object = steering->object_path();
         steerings.push_back(std::move(*steering));
     }
+    Steering::clear_leftovers(directory, steerings);
     return steerings;
 }
 

@@ -2,10 +2,12 @@
 #include "dataplane/io/steering.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,9 @@ namespace fairlead::io {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::string_view kObjectPrefix = "steer-"; // then the interface's name
+constexpr std::string_view kObjectSuffix = ".bpf.o";
 
 std::string first_line(const fs::path &path) {
     std::string line;
@@ -50,6 +55,22 @@ std::string living_owner(std::uint32_t program_id) {
 
 } // namespace
 
+void Steering::clear_leftovers(const fs::path &directory, std::span<const Steering> successors) {
+    std::error_code error;
+    for (const auto &entry : fs::directory_iterator(directory, error)) {
+        const std::string name = entry.path().filename();
+        if (!name.starts_with(kObjectPrefix) || std::ranges::find(successors, entry.path(), &Steering::object_path) != successors.end())
+            continue;
+        const auto interface = name.substr(kObjectPrefix.size(), name.rfind(kObjectSuffix) - kObjectPrefix.size());
+        fs::remove(entry.path(), error);
+        const auto index = bpf::interface_index(interface);
+        if (!index) continue; // gone, and its program with it
+        const auto found = bpf::AttachedProgram::find(*index);
+        if (!found || !*found || !living_owner((*found)->id()).empty()) continue;
+        if (bpf::detach_stale_steer(*index).value_or(false)) spdlog::info("took a killed dataplane's program off {}", interface);
+    }
+}
+
 Result<Steering> Steering::prepare(const std::string &interface, const fs::path &directory) {
     const auto explain = [&](const std::string &why) { return std::unexpected(fmt::format("port af_xdp:{}: {}", interface, why)); };
     const auto index = bpf::interface_index(interface);
@@ -61,7 +82,7 @@ Result<Steering> Steering::prepare(const std::string &interface, const fs::path 
             return explain(fmt::format("in use by another dataplane, process {}", owner));
     const auto was_stale = bpf::detach_stale_steer(*index);
     if (!was_stale) return explain(was_stale.error());
-    auto path = directory / fmt::format("steer-{}.bpf.o", interface);
+    auto path = directory / fmt::format("{}{}{}", kObjectPrefix, interface, kObjectSuffix);
     if (auto written = bpf::write_steer_object(path); !written) return explain(written.error());
     return Steering(interface, std::move(path), *was_stale);
 }

@@ -20,6 +20,10 @@ class Steering {
     /// Refuses where a foreign program, or ours of a process that lives, is attached.
     [[nodiscard]] static Result<Steering> prepare(const std::string &interface, const std::filesystem::path &directory);
 
+    /// Removes what a killed dataplane left in the directory for interfaces that are not its successor's: the files, and
+    /// the programs, which would go on dropping packets for VIPs.
+    static void clear_leftovers(const std::filesystem::path &directory, std::span<const Steering> successors);
+
     Steering(Steering &&other) noexcept;
     Steering &operator=(Steering &&) = delete;
     ~Steering(); ///< removes the file; the driver has detached the program when it closed the port

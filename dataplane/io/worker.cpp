@@ -6,7 +6,6 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -17,14 +16,12 @@ namespace fairlead::io {
 namespace {
 
 constexpr unsigned kLoopsPerHousekeeping = 256;
+constexpr wire::u64 kCountMissedPeriod_ns = 500'000'000; // a system call a port on AF_XDP
 
 // Sleeping gives the CPU to others for little latency: longest 100 us, in which 50,000 packets a second bring 5.
 constexpr unsigned kLoopsBeforeSleep = 64;
 constexpr long kSleepMin_ns = 10'000;
 constexpr long kSleepMax_ns = 100'000;
-
-// net_af_xdp has 2048 buffers for what arrives while its worker is off the CPU: 41 ms at 50,000 packets a second.
-constexpr int kNiceOfSleepers = -15;
 
 } // namespace
 
@@ -36,18 +33,19 @@ Worker::Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &sto
                  .mtu = setup_.mtu}) {}
 
 void Worker::run() noexcept {
-    if (setup_.idle == Idle::kBackoff) {
-        ::prctl(PR_SET_TIMERSLACK, 1UL);                // else the kernel rounds short sleeps up by 50 us
-        ::setpriority(PRIO_PROCESS, 0, kNiceOfSleepers); // this thread's; where it is not allowed, the CPU is shared evenly
-    }
+    ::prctl(PR_SET_TIMERSLACK, 1UL); // else the kernel rounds short sleeps up by 50 us
     store_.start_reading(setup_.index);
     for (unsigned loop = 0; !stop_.load(std::memory_order_relaxed); ++loop) {
-        // Read once: all packets of this burst are decided by one generation.
-        const core::Generation *generation = store_.current();
         const wire::u64 now_ns = clock_.now_ns();
         unsigned received = 0;
-        for (const auto &queue : setup_.queues) received += serve(queue, generation, now_ns);
-        if (loop % kLoopsPerHousekeeping == 0) pipeline_.housekeep(generation, now_ns);
+        for (const auto &queue : setup_.queues) received += serve(queue, now_ns);
+        if (loop % kLoopsPerHousekeeping == 0) {
+            pipeline_.housekeep(store_.current(), now_ns);
+            if (now_ns >= next_count_missed_ns_) {
+                count_missed();
+                next_count_missed_ns_ = now_ns + kCountMissedPeriod_ns;
+            }
+        }
         store_.quiescent(setup_.index);
         if (received != 0) idle_loops_ = 0;
         else rest();
@@ -55,11 +53,14 @@ void Worker::run() noexcept {
     store_.stop_reading(setup_.index);
 }
 
-unsigned Worker::serve(const PortQueue &queue, const core::Generation *generation, wire::u64 now_ns) noexcept {
-    if (queue.waits_for_generation && generation == nullptr) return 0;
+unsigned Worker::serve(const PortQueue &queue, wire::u64 now_ns) noexcept {
+    if (queue.waits_for_generation && store_.current() == nullptr) return 0;
     std::array<rte_mbuf *, kBurstSize> packets;
     const std::uint16_t received = rte_eth_rx_burst(queue.port, queue.queue, packets.data(), kBurstSize);
     if (received == 0) return 0;
+    // Once, so that one generation decides all packets of the burst; and after they came, so that none that arrived after
+    // the control plane was told of an adoption is decided by an older one.
+    const core::Generation *generation = store_.current();
 
     std::array<core::Frame, kBurstSize> frames;
     const auto count = fill_frames({packets.data(), received}, frames);
@@ -115,6 +116,16 @@ std::uint16_t Worker::settle(std::span<rte_mbuf *> packets, std::span<const core
         packets[sendable++] = packet;
     }
     return sendable;
+}
+
+/// What a device dropped for want of room in its receive queue is dropped by us: it gets a name, too.
+void Worker::count_missed() noexcept {
+    for (auto &queue : setup_.queues) {
+        rte_eth_stats stats{};
+        if (queue.queue != 0 || rte_eth_stats_get(queue.port, &stats) != 0) continue;
+        core::add(setup_.counters.worker->drops[static_cast<unsigned>(wire::DropReason::rx_missed)], stats.imissed - queue.missed);
+        queue.missed = stats.imissed;
+    }
 }
 
 /// After a loop without packets.

@@ -26,6 +26,7 @@ struct PortQueue {
     std::uint16_t queue;
     core::MacAddress mac;      ///< link-layer source of what leaves
     bool waits_for_generation; ///< a capture is not read before there is something to decide by
+    wire::u64 missed = 0;      ///< packets that the port has said it missed; asked of queue 0 alone, it counts by port
 };
 
 class Worker {
@@ -50,10 +51,11 @@ class Worker {
     static constexpr std::uint16_t kBurstSize = 32;
     static_assert(kBurstSize <= core::kBurstSizeMax);
 
-    [[nodiscard]] unsigned serve(const PortQueue &queue, const core::Generation *generation, wire::u64 now_ns) noexcept;
+    [[nodiscard]] unsigned serve(const PortQueue &queue, wire::u64 now_ns) noexcept;
     [[nodiscard]] std::uint16_t fill_frames(std::span<rte_mbuf *> packets, std::span<core::Frame> frames) noexcept;
     [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames,
                                        wire::DropReason unclaimed) noexcept;
+    void count_missed() noexcept;
     void rest() noexcept;
 
     Setup setup_;
@@ -61,7 +63,8 @@ class Worker {
     const std::atomic<bool> &stop_;
     TscClock clock_;
     core::Pipeline pipeline_;
-    unsigned idle_loops_ = 0; ///< loops in a row without a packet
+    unsigned idle_loops_ = 0;          ///< loops in a row without a packet
+    wire::u64 next_count_missed_ns_ = 0;
 };
 
 } // namespace fairlead::io

@@ -26,7 +26,8 @@
     X(no_headroom, "no room in the buffer for the outer headers", "the port's buffer configuration") \
     X(not_for_vip, "to no VIP, on a port without a way to the kernel", "what is sent to this port") \
     X(no_snapshot, "no generation has been adopted yet", "fairlead status; is fairleadd running?") \
-    X(tx_full, "the transmit queue took no more", "the link's rate, the number of workers")
+    X(tx_full, "the transmit queue took no more", "the link's rate, the number of workers") \
+    X(rx_missed, "the receive queue was full: its worker was late", "the CPUs of the workers, the number of workers")
 
 /* bpf/steer.bpf.c: what became of each packet on an AF_XDP port's device. */
 #define FAIRLEAD_STEER_OUTCOMES(X) \

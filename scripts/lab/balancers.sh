@@ -22,7 +22,8 @@ start_dataplane() {
     for worker in $(seq 0 $((worker_count - 1))); do
         ports+=(--port "af_xdp:eth$worker")
     done
-    launch "$host" fairlead-dataplane "$programs/fairlead-dataplane" "${ports[@]}" --workers "$worker_count" \
+    # A balancer has cores to itself; here it shares them with all that the lab runs, and comes first.
+    launch "$host" fairlead-dataplane nice -n -10 "$programs/fairlead-dataplane" "${ports[@]}" --workers "$worker_count" \
         --idle "$idle" --runtime-dir "$(host_directory "$host")/run"
 }
 

@@ -6,7 +6,7 @@ A balancer is alive when each of these answers within a probe's time:
   - its host, by ICMP echo over the link (what BFD tells a real router);
   - its dataplane, which must run a generation: the Hello on its control socket (what tells a real balancer's BGP speaker
     to announce the VIPs).
-Three probes in a row without an answer take it out (0.6 s at the default interval), one with an answer puts it back.
+Three probes in a row without an answer take it out (after about half a second at the default interval), one with an answer puts it back.
 The last next hop stays: without any, packets would be lost just the same, and connections refused on top.
 """
 import argparse
@@ -171,7 +171,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", required=True, help="the VIPs' network")
     parser.add_argument("--ecmp", choices=["resilient", "plain"], default="resilient")
-    parser.add_argument("--interval", type=float, default=0.2, help="seconds between probes")
+    parser.add_argument("--interval", type=float, default=0.15, help="seconds between probes")
     parser.add_argument("--state-file", required=True, help="where to write what is alive, as JSON")
     parser.add_argument("--target", action="append", required=True, metavar="NAME=ADDRESS[,ADDRESS]...=SOCKET",
                         help="a balancer; an empty SOCKET asks its host alone")

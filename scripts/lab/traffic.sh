@@ -49,7 +49,7 @@ load_begin() {
         sources+=(--source "$source")
     done
     # Not through a function: a subshell between would hold the pipe open, and the load would never see its end.
-    coproc LOAD { exec "$root/scripts/lab.sh" run --name "$lab_name" "$client" http_load "${sources[@]}" "$@" 2>/dev/null; }
+    coproc LOAD { exec "$root/scripts/lab.sh" run --name "$lab_name" "$client" http_load "${sources[@]}" "$@"; }
     load_pid=$LOAD_PID
     exec {load_input}>&"${LOAD[1]}" {load_output}<&"${LOAD[0]}"
     eval "exec ${LOAD[1]}>&- ${LOAD[0]}<&-"
@@ -61,7 +61,7 @@ load_send() { echo "$*" >&"$load_input"; }
 
 load_receive() {
     if ! read -r -t "$1" -u "$load_output" load_answer; then
-        echo "http_load did not answer within $1 s" >&2
+        echo "http_load ended, or did not answer within $1 s" >&2
         return 1
     fi
     if [[ $load_answer == *'"error"'* ]]; then
@@ -82,6 +82,34 @@ load_abandon() {
     exec {load_input}>&- {load_output}<&-
     wait "$load_pid" 2>/dev/null || true
     load_pid=''
+}
+
+# listen_begin HOST ADDRESS PORT [OPTION]... : a udp_echo that ends with listen_end, or with this script.
+listener_inputs=()
+listener_outputs=()
+listen_begin() {
+    local host=$1 input output
+    shift
+    { coproc ECHO { exec "$root/scripts/lab.sh" run --name "$lab_name" "$host" udp_echo "$@" --name "$host"; }; } 2>/dev/null
+    exec {input}>&"${ECHO[1]}" {output}<&"${ECHO[0]}"
+    eval "exec ${ECHO[1]}>&- ${ECHO[0]}<&-"
+    listener_inputs+=("$input")
+    listener_outputs+=("$output")
+}
+
+# listen_end : ends all of them and puts what they say, one JSON object a line, into listener_answers.
+listen_end() {
+    local number line
+    listener_answers=''
+    for number in "${!listener_inputs[@]}"; do
+        eval "exec ${listener_inputs[number]}>&-"
+        if read -r -t 5 -u "${listener_outputs[number]}" line; then
+            listener_answers+=$line$'\n'
+        fi
+        eval "exec ${listener_outputs[number]}<&-"
+    done
+    listener_inputs=()
+    listener_outputs=()
 }
 
 # field FILTER [JSON] : of the last answer, or of JSON.

@@ -103,7 +103,7 @@ def not_ipv4():
     """ARP, IPv6, VLAN and frames of other types are the kernel's, whatever stands in them."""
     traffic = Traffic.of(config(service()))
     to_vip = IP(src=CLIENT, dst=VIP) / TCP(dport=80, flags="S")
-    traffic.frame(Ether(src=ROUTER_MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(psrc="10.20.0.1", pdst=VIP), "kernel")
+    traffic.frame(Ether(src=ROUTER_MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=ROUTER_MAC, psrc="10.20.0.1", pdst=VIP), "kernel")
     traffic.frame(ethernet() / IPv6(src="2001:db8::7", dst="2001:db8::10") / TCP(dport=80, flags="S"), "kernel")
     traffic.frame(ethernet() / Dot1Q(vlan=5) / to_vip, "kernel")
     traffic.frame(ethernet() / Dot1AD(vlan=5) / Dot1Q(vlan=6) / to_vip, "kernel")
@@ -154,13 +154,13 @@ def inner_encapsulated():
 
 
 def checksum_carries():
-    """Outer source, DSCP and lengths that make the outer checksum's sum carry once, twice, and come to 0xffff."""
-    traffic = Traffic.of(config(service("dns", port=53, protocol="udp", backends=["223.255.255.254"]), source_address="223.255.255.253", dscp=63))
-    for size in range(0, 1400, 20):
-        traffic.udp(bytes(size))
-    traffic.adopt(config(service("dns", port=53, protocol="udp", forwarding="ipip", backends=["10.20.0.31"])))
-    for size in range(0, 1400, 20):
-        traffic.udp(bytes(size), client_port=40001)
+    """Outer source, DSCP and lengths that make the outer checksum's sum carry once and twice."""
+    dns, ntp = (service(name, port=port, protocol="udp", forwarding=forwarding, backends=["223.255.255.254"])
+                for name, port, forwarding in (("dns", 53, "gue"), ("ntp", 123, "ipip")))
+    traffic = Traffic.of(config(dns, ntp, source_address="223.255.255.253", dscp=63))
+    for port in (53, 123):
+        for size in range(0, 1400, 20):
+            traffic.udp(bytes(size), port=port)
     return traffic
 
 

@@ -46,7 +46,7 @@ class Dataplane:
     def __enter__(self):
         try:
             self._start("fairlead-dataplane")
-            self._wait(self.socket_path.exists, STARTUP_S, "the dataplane's control socket")
+            self._wait(self._listens, STARTUP_S, "the dataplane's control socket")
             self._start("fairleadd")
         except BaseException:
             self._end()
@@ -82,6 +82,11 @@ class Dataplane:
             os.close(descriptor)
         with memory:
             yield memory
+
+    def _listens(self):
+        """Its socket's file is there a moment before it takes connections."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
+            return control.connect_ex(str(self.socket_path)) == 0
 
     def _start(self, name):
         with open(self.scratch / f"{name}.log", "wb") as log:

@@ -15,6 +15,12 @@ import subprocess
 import sys
 import tempfile
 
+try:
+    import scapy  # noqa: F401
+except ImportError:
+    print("skipped: needs scapy (Debian: python3-scapy)")
+    sys.exit(77)
+
 import capture
 from case_list import CASES
 from oracle import MissingChoice, Oracle, flow_text
@@ -31,7 +37,7 @@ def inputs(name, traffic):
     """The files that do not depend on any decision."""
     arguments = [["--at", str(at), config_name(i)] for i, (at, _) in enumerate(traffic.configs) if i]
     arguments += [["--forget", str(at)] for at in traffic.forgets]
-    facts = {"description": CASES[name].__doc__, "arguments": arguments}
+    facts = {"description": CASES[name].__doc__, "arguments": sum(arguments, [])}
     if traffic.dataplane:
         facts["replay_only"] = traffic.dataplane
     if traffic.shares:
@@ -73,8 +79,8 @@ def record(program, name, traffic, files):
     with tempfile.TemporaryDirectory() as directory:
         for file, content in files.items():
             pathlib.Path(directory, file).write_bytes(content)
-        arguments = sum(json.loads(files["case.json"])["arguments"], [])
-        subprocess.run([program, "replay", "--config", "config.yaml", "--in", "in.pcap", "--out", "out.pcap",
+        arguments = json.loads(files["case.json"])["arguments"]
+        subprocess.run([pathlib.Path(program).resolve(), "replay", "--config", "config.yaml", "--in", "in.pcap", "--out", "out.pcap",
                         "--decisions", "decisions.jsonl", *arguments], cwd=directory, check=True)
         decisions = [json.loads(line) for line in pathlib.Path(directory, "decisions.jsonl").read_text().splitlines()]
     choices, generation, starts = {}, -1, {at: i for i, (at, _) in enumerate(traffic.configs)}

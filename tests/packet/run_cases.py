@@ -37,7 +37,7 @@ def run_replay(program, directory, scratch):
     """-> complaints, one a line."""
     out, decisions = scratch / "out.pcap", scratch / "decisions.jsonl"
     command = [program, "replay", "--config", "config.yaml", "--in", "in.pcap", "--out", out, "--decisions", decisions]
-    command += sum(load(directory)["arguments"], [])
+    command += load(directory)["arguments"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=TIMEOUT_S)
     if done.returncode != 0:
         return [f"replay: exit code {done.returncode}: {done.stderr.strip()}"]

@@ -19,6 +19,8 @@ namespace {
 constexpr size_t kExamplesMax = 5;
 constexpr uint64_t kInputTag = UINT64_MAX;
 constexpr milliseconds kWaitMax{1000};
+constexpr unsigned kPortFirst = 1024;
+constexpr unsigned kPortCount = 65536 - kPortFirst;
 constexpr int kEventsMax = 512;
 
 Clock::duration seconds(double value) {
@@ -53,6 +55,8 @@ uint64_t Tally::failure_count() const {
 
 Load::Load(const LoadOptions &options) : options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)), random_(1) {
     if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+    // Where the next run in the same lab begins, this one has hardly been.
+    next_source_ = std::random_device{}();
 }
 
 Load::~Load() {
@@ -114,6 +118,21 @@ void Load::start_due(Clock::time_point now) {
     }
 }
 
+// Takes all addresses and ports in turn. The kernel would soon choose a pair again that it had before; but to a balancer
+// that remembers closed connections for a while, the same pair is the same flow, and goes where that went.
+bool Load::bind_source(int fd) {
+    for (unsigned attempt = 0; attempt < kPortCount; ++attempt) {
+        const uint64_t turn = next_source_++;
+        sockaddr_in source{};
+        source.sin_family = AF_INET;
+        source.sin_addr = options_.sources[turn % options_.sources.size()];
+        source.sin_port = htons(static_cast<uint16_t>(kPortFirst + turn / options_.sources.size() % kPortCount));
+        if (::bind(fd, reinterpret_cast<sockaddr *>(&source), sizeof source) == 0) return true;
+        if (errno != EADDRINUSE) return false;      // else a held connection has it
+    }
+    return false;
+}
+
 void Load::start(Kind kind) {
     Tally &tally = kind == Kind::kHeld ? held_ : short_;
     ++tally.attempted;
@@ -121,17 +140,10 @@ void Load::start(Kind kind) {
     if (fd < 0) return note_failure(tally, "socket", std::strerror(errno));
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (!options_.sources.empty()) {
-        // The port is chosen by connect(), which knows the whole 4-tuple; bind() would take one for all destinations.
-        ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-        sockaddr_in source{};
-        source.sin_family = AF_INET;
-        source.sin_addr = options_.sources[next_number_ % options_.sources.size()];
-        if (::bind(fd, reinterpret_cast<sockaddr *>(&source), sizeof source) < 0) {
-            note_failure(tally, "bind", std::strerror(errno));
-            ::close(fd);
-            return;
-        }
+    if (!options_.sources.empty() && !bind_source(fd)) {
+        note_failure(tally, "bind", std::strerror(errno));
+        ::close(fd);
+        return;
     }
     if (::connect(fd, reinterpret_cast<const sockaddr *>(&options_.target), sizeof options_.target) < 0 &&
         errno != EINPROGRESS) {

@@ -27,9 +27,10 @@ using std::chrono::milliseconds;
 
 struct LoadOptions {
     sockaddr_in target{};
-    std::vector<in_addr> sources;      // taken in turn; none: the kernel chooses
+    std::vector<in_addr> sources;      // taken in turn, with all ports; none: the kernel chooses
     milliseconds interval{1000};       // between a held connection's requests, give or take a half
     milliseconds timeout{10000};       // for a connection to open and for each answer
+    uint64_t connections_max = 0;      // at once; the system's limit of descriptors
 };
 
 // What happened to one kind of connection.
@@ -54,6 +55,8 @@ public:
     Load(const Load &) = delete;
     Load &operator=(const Load &) = delete;
 
+    // Whether `count` more connections can be open at once.
+    bool has_room(uint64_t count) const { return held_opening_ + held_open_ + count <= options_.connections_max; }
     // Starts `count` held connections, `rate` a second.
     void open_held(uint64_t count, double rate);
     // Starts `count` short connections, `concurrency` at a time, at most `rate` a second (0: as fast as they go).
@@ -108,6 +111,7 @@ private:
     void run(Clock::time_point until, int fd, bool stop_when_settled);
     Tally &tally(const Connection &connection) { return connection.kind == Kind::kHeld ? held_ : short_; }
     void start(Kind kind);
+    bool bind_source(int fd);
     void start_due(Clock::time_point now);
     Clock::time_point next_start() const;
     void handle(uint32_t index);
@@ -131,6 +135,7 @@ private:
     unsigned short_concurrency_ = 0;
     uint64_t held_opening_ = 0, held_open_ = 0, short_running_ = 0;
     uint64_t next_number_ = 0;
+    uint64_t next_source_ = 0;         // counts through all pairs of source address and port
     Clock::duration recent_gap_{};
     Tally held_, short_;
     std::minstd_rand random_;

@@ -81,6 +81,9 @@ Json execute(Load &load, const std::string &line, const LoadOptions &options) {
         uint64_t count = 0;
         double rate = 0;
         if (!(words >> count >> rate) || rate <= 0) return {{"error", "open takes a count and a rate"}};
+        if (!load.has_room(count))
+            return {{"error", fmt::format("no room for {} more connections: this process may have {} at once; run another",
+                                          count, options.connections_max)}};
         load.open_held(count, rate);
         load.run_until_settled(started + std::chrono::seconds(static_cast<int64_t>(static_cast<double>(count) / rate) + 1) +
                                options.timeout * 2);
@@ -150,7 +153,7 @@ int main(int argc, char **argv) {
     double interval = 1, timeout = 10;
     app.add_option("address", address, "IPv4 address to connect to")->required();
     app.add_option("port", port, "TCP port (80)");
-    app.add_option("--source", sources, "own addresses to connect from, in turn");
+    app.add_option("--source", sources, "own addresses to connect from, in turn")->allow_extra_args(false);
     app.add_option("--interval", interval, "seconds between requests of a held connection (1)")->check(CLI::PositiveNumber);
     app.add_option("--timeout", timeout, "seconds to wait for a connection or an answer (10)")->check(CLI::PositiveNumber);
     CLI11_PARSE(app, argc, argv);
@@ -172,8 +175,7 @@ int main(int argc, char **argv) {
         }
         options.sources.push_back(parsed);
     }
-    const rlim_t descriptors = raise_descriptor_limit();
-    std::cerr << "http_load: room for " << descriptors - kOtherDescriptors << " connections\n";
+    options.connections_max = raise_descriptor_limit() - kOtherDescriptors;
     Load load(options);
     return serve(load, options);
 }

@@ -157,7 +157,7 @@ int main(int argc, char **argv) {
     Options options;
     app.add_option("address", options.address, "IPv4 address to send to")->required();
     app.add_option("port", options.port, "UDP port")->required();
-    app.add_option("--source", options.sources, "own addresses to send from, in turn");
+    app.add_option("--source", options.sources, "own addresses to send from, in turn")->allow_extra_args(false);
     app.add_option("--flows", options.flow_count, "flows (256)")->check(CLI::Range(1, 10000));
     app.add_option("--rate", options.rate, "datagrams a second (1000)")->check(CLI::PositiveNumber);
     app.add_option("--seconds", options.seconds, "how long to send (1)")->check(CLI::PositiveNumber);

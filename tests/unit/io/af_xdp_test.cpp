@@ -134,6 +134,21 @@ TEST_F(AfXdpTest, AKilledOneIsReplacedByAPlainRestart) {
     EXPECT_TRUE(std::filesystem::is_empty(run_));
 }
 
+TEST_F(AfXdpTest, ARestartOnOtherPortsClearsTheOldOnes) {
+    {
+        DataplaneProcess process(run_, port());
+        ASSERT_TRUE(connect().is_connected()) << process.said();
+        process.signal(SIGKILL);
+        EXPECT_EQ(process.wait(), 128 + SIGKILL);
+    }
+    EXPECT_TRUE(has_program());
+    EXPECT_TRUE(std::filesystem::exists(run_ / "steer-io-lb.bpf.o"));
+    DataplaneProcess process(run_, {"--port", "ring:other"});
+    ASSERT_TRUE(connect().is_connected()) << process.said();
+    EXPECT_FALSE(has_program());
+    EXPECT_FALSE(std::filesystem::exists(run_ / "steer-io-lb.bpf.o"));
+}
+
 TEST_F(AfXdpTest, ServesSeveralPorts) {
     const VethPair second("io-lb2");
     DataplaneProcess process(run_, {"--port", "af_xdp:io-lb", "--port", "af_xdp:io-lb2", "--workers", "2"});
@@ -147,6 +162,25 @@ TEST_F(AfXdpTest, ServesSeveralPorts) {
     EXPECT_FALSE(second.receive(sample.mac).empty()) << "out of the port it came in on";
     EXPECT_EQ(CountersView::read(counters.worker(0).forwarded_packets), 100U);
     EXPECT_EQ(CountersView::read(counters.worker(1).forwarded_packets), 1U);
+}
+
+TEST_F(AfXdpTest, NamesWhatTheReceiveQueueHadNoRoomFor) {
+    DataplaneProcess process(run_, port());
+    const SnapshotSample sample;
+    const auto client = connect();
+    ASSERT_TRUE(client.is_connected()) << process.said();
+    const CountersView counters(client);
+    ASSERT_EQ(client.publish(sample)->type(), wire::kControlAdopted);
+    constexpr unsigned kSent = 10'000; // more than the queue's 2048 buffers
+    process.signal(SIGSTOP);
+    for (unsigned i = 0; i < kSent; ++i) ASSERT_TRUE(veth_->send(tcp_frame(sample.vip, i, wire::kTcpSyn)));
+    const auto steer = bpf::Steer::find(veth_->index());
+    ASSERT_TRUE(steer) << steer.error();
+    EXPECT_TRUE(eventually([&] { return steer->read_counts().value()[wire::kSteer_redirected] == kSent; }));
+    process.signal(SIGCONT);
+    EXPECT_TRUE(eventually([&] { return counters.received() + counters.drops(DropReason::rx_missed) == kSent; }))
+        << counters.received() << " received, " << counters.drops(DropReason::rx_missed) << " missed";
+    EXPECT_GT(counters.drops(DropReason::rx_missed), 0U);
 }
 
 TEST_F(AfXdpTest, WhatItLacksIsOneLine) {

@@ -9,15 +9,16 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 
 namespace fairlead::io::test {
 
 DataplaneProcess::DataplaneProcess(const std::filesystem::path &runtime_directory, const std::vector<std::string> &given) {
     const char *program = std::getenv("FAIRLEAD_DATAPLANE");
-    std::vector<std::string> arguments{program != nullptr ? program : "fairlead-dataplane", "--runtime-dir", runtime_directory.string(),
-                                       "--hugepages", "off", "--idle", "backoff"};
+    std::vector<std::string> arguments{program != nullptr ? program : "fairlead-dataplane", "--runtime-dir", runtime_directory.string()};
     arguments.insert(arguments.end(), given.begin(), given.end());
-    if (std::ranges::find(given, "--connections") == given.end()) arguments.insert(arguments.end(), {"--connections", "4096"});
+    for (const auto &[option, value] : {std::pair("--hugepages", "off"), {"--idle", "backoff"}, {"--connections", "4096"}})
+        if (std::ranges::find(given, option) == given.end()) arguments.insert(arguments.end(), {option, value});
     std::vector<char *> pointers;
     for (auto &argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);

@@ -14,7 +14,7 @@ namespace fairlead::io::test {
 
 class DataplaneProcess {
   public:
-    /// Starts it with --hugepages off, --idle backoff, small tables, and these arguments; stderr is kept.
+    /// Starts it with these arguments, and with --hugepages off, --idle backoff and small tables where they do not say otherwise; stderr is kept.
     DataplaneProcess(const std::filesystem::path &runtime_directory, const std::vector<std::string> &arguments);
     ~DataplaneProcess(); ///< kills what still runs
 

@@ -73,6 +73,25 @@ TEST_F(HopTableTest, KeepsAnAddressWhileItIsOnlyDoubted) {
     EXPECT_EQ(hop().mac, kSecond);
 }
 
+TEST_F(HopTableTest, AnEntryThatSomebodyDeletesIsOnlyDoubted) {
+    say(NUD_REACHABLE, kFirst);
+    say(NUD_FAILED); // how the kernel announces it
+    say(NUD_NONE);
+    EXPECT_TRUE(hop().resolved);
+    EXPECT_EQ(asked(), 1u);
+    EXPECT_TRUE(hop().resolved);
+    say(NUD_FAILED);
+    EXPECT_EQ(hop().state, HopState::kFailed);
+}
+
+TEST_F(HopTableTest, AFailureFromBeforeIsAskedAboutBeforeItCounts) {
+    say(NUD_FAILED);
+    EXPECT_EQ(hop().state, HopState::kResolving);
+    EXPECT_EQ(asked(), 1u);
+    say(NUD_FAILED); // the kernel says nothing of the time in between
+    EXPECT_EQ(hop().state, HopState::kFailed);
+}
+
 TEST_F(HopTableTest, HasAStaleNeighbourConfirmed) {
     say(NUD_REACHABLE, kFirst);
     say(NUD_STALE, kFirst);
@@ -92,8 +111,9 @@ TEST_F(HopTableTest, FollowsAChangedAddress) {
 }
 
 TEST_F(HopTableTest, AsksAgainAtOnceWhenAKnownNeighbourFailsThenLessAndLessOften) {
-    say(NUD_REACHABLE, kFirst);
+    say(NUD_PROBE, kFirst);
     say(NUD_FAILED);
+    EXPECT_FALSE(hop().resolved);
     EXPECT_EQ(asked(), 1u) << "its MAC address may be another one";
     std::vector<std::chrono::milliseconds> gaps;
     for (auto last = now_; gaps.size() < 8;) {

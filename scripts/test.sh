@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck source-path=SCRIPTDIR
+# Every test: installs what is missing, builds, runs unit, packet and fuzz tests, the unit tests again under sanitizers,
+# then the lab's tests and the demo. Closes with the line "N passed, N failed, N skipped".
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=packages.sh
+source "$root/scripts/packages.sh"
+
+readonly kPhases=(meson sanitizers lab demo)
+usage() {
+    cat <<END
+usage: scripts/test.sh [PHASE...]
+  without arguments, all phases: ${kPhases[*]}
+END
+}
+phases=()
+for argument in "$@"; do
+    case $argument in
+        -h | --help) usage; exit 0 ;;
+        meson | sanitizers | lab | demo) phases+=("$argument") ;;
+        *) echo "test: unknown phase '$argument'" >&2; usage >&2; exit 2 ;;
+    esac
+done
+[ "${#phases[@]}" -gt 0 ] || phases=("${kPhases[@]}")
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+wants() { [[ " ${phases[*]} " == *" $1 "* ]]; }
+step() { printf '\n== %s (%d s since the start)\n' "$*" "$SECONDS"; }
+failed_step() { echo "$2" >"$results/$1.failed"; }
+
+# run_meson NAME DIRECTORY OPTION... : `meson test` there; it builds first what the tests need.
+run_meson() {
+    local name=$1 directory=$2
+    shift 2
+    # GoogleTest programs that crash write no report; an old one would pass for theirs.
+    rm -f "$directory"/meson-logs/testlog.* "$directory"/*.xml
+    mkdir -p "$results/$name.gtest"
+    GTEST_OUTPUT="xml:$results/$name.gtest/" meson test -C "$directory" --print-errorlogs "$@" || true
+    if [ -f "$directory/meson-logs/testlog.junit.xml" ]; then
+        cp "$directory/meson-logs/testlog.junit.xml" "$results/$name.junit.xml"
+        cp "$directory/meson-logs/testlog.json" "$results/$name.json"
+    else
+        failed_step "$name" "does not build, or its tests did not run"
+    fi
+}
+
+# run_sanitized NAME SANITIZERS DIRECTORY : the unit tests.
+run_sanitized() {
+    if ! "$root/scripts/build.sh" --no-install --sanitize "$2" --directory "$3" --configure-only; then
+        failed_step "$1" "does not configure"
+        return
+    fi
+    ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+        run_meson "$1" "$3" --suite unit --timeout-multiplier 5
+}
+
+# run_tap NAME COMMAND... : a lab test, shown as it runs; it has three minutes.
+run_tap() {
+    local name=$1 code=0
+    shift
+    timeout --kill-after 20 180 "$@" 2>&1 | tee "$results/$name.tap" || code=${PIPESTATUS[0]}
+    echo "$code" >"$results/$name.exit"
+}
+
+step "installing and building"
+install_packages build run test
+if ! "$root/scripts/build.sh"; then
+    failed_step build "does not build"
+    phases=()
+fi
+
+if wants meson; then
+    step "unit, packet and fuzz tests"
+    run_meson tests "$root/build"
+fi
+if wants sanitizers; then
+    step "unit tests under the address and undefined-behaviour sanitizers"
+    run_sanitized asan address,undefined "$root/build-asan"
+    step "unit tests under the thread sanitizer"
+    run_sanitized tsan thread "$root/build-tsan"
+fi
+if wants lab; then
+    for test in "$root"/tests/lab/*_test.sh; do
+        step "lab: $(basename "$test" _test.sh)"
+        run_tap "lab-$(basename "$test" _test.sh)" "$test"
+    done
+fi
+if wants demo; then
+    step "demo"
+    if "$root/scripts/demo.sh" --no-build; then
+        echo "ok - demo passes" >"$results/demo.tap"
+        echo 0 >"$results/demo.exit"
+    else
+        failed_step demo "did not pass"
+    fi
+fi
+
+step "done"
+/usr/bin/python3 "$root/scripts/count_tests.py" "$results"

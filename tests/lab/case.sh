@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What each lab test begins with: its lab's name, and checks that print TAP lines ("ok - ...", "not ok - ..."), which
+# scripts/test.sh counts. Lines with '#' say what was measured. Sourced first by tests/lab/*_test.sh.
+#
+# FAIRLEAD_PROGRAMS names the directory of the built programs (build/bin).
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+programs=${FAIRLEAD_PROGRAMS:-$root/build/bin}
+test_name=$(basename "$0" _test.sh)
+lab_name=t-${test_name:0:8}-$$
+lab_name=${lab_name//_/-}
+# shellcheck source=../../scripts/lab/traffic.sh
+source "$root/scripts/lab/traffic.sh"
+
+readonly kVip=198.51.100.10
+failed_checks=0
+is_done=no
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "ok - $test_name # SKIP needs root: it makes network namespaces"
+    exit 0
+fi
+
+# shellcheck disable=SC2317  # called by lab_end
+last_word() {
+    if [ "$is_done" != yes ]; then
+        echo "not ok - $test_name ended early (exit code $1)"
+        return 1
+    fi
+    return $((failed_checks > 0 ? 1 : 0))
+}
+end_on_exit
+
+# The last line of each test: without it the test counts as failed.
+finish() { is_done=yes; exit 0; }
+
+note() { echo "# $*"; }
+
+check() {                      # check TEXT COMMAND...
+    local text=$1
+    shift
+    if "$@"; then
+        echo "ok - $test_name: $text"
+    else
+        echo "not ok - $test_name: $text"
+        failed_checks=$((failed_checks + 1))
+    fi
+}
+
+quietly() { "$@" >/dev/null 2>&1; }
+
+# compare LEFT OPERATOR RIGHT : numbers, integers or not, by jq's operators.
+compare() {
+    jq -e -n "($1) $2 ($3)" >/dev/null || { echo "# $1 $2 $3 does not hold"; return 1; }
+}
+
+same() { [ "$1" = "$2" ] || { echo "# '$1' is not '$2'"; return 1; }; }
+
+# stats FILTER : of `fairlead stats`.
+stats() { fairlead stats -o json | jq -r "$1"; }
+status_of() { fairlead status -o json | jq -r "$1"; }
+
+# agree : the dataplane runs what fairleadd wants.
+agree() { [ "$(status_of '.dataplane.is_connected and .generation == .dataplane.generation and .generation > 0')" = true ]; }
+
+# pid_of HOST PROGRAM
+pid_of() { cut -d' ' -f1 "$(lab directory "$1")/$2.pid"; }
+
+# serve_web COUNT : a service on kVip:80 over the first COUNT backends, and waits until it answers.
+serve_web() {
+    local number
+    fairlead service add web --vip "$kVip" --port 80 --protocol tcp >/dev/null
+    for number in $(seq 1 "$1"); do
+        fairlead backend add web "10.20.0.$((30 + number))" >/dev/null
+    done
+    wait_until 10 vip_answers "$kVip" || { echo "# the VIP does not answer"; return 1; }
+}
+
+# held_unharmed : checks the last report's held connections.
+held_unharmed() {
+    note "held: $(jq -c '.held | {opened, open, requests, failed, broken, failures, longest_gap_ms}' <<<"$load_answer")"
+    check "no request on a held connection fails" same "$(field .held.failed)" 0
+    check "no held connection breaks" same "$(field .held.broken)" 0
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The API over its real socket, with a controller behind it and no dataplane.
+#include "controlplane/api/server.hpp"
+
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "controlplane/api/client.hpp"
+#include "controlplane/api/convert.hpp"
+#include "controlplane/publish/descriptor.hpp"
+#include "tests/unit/publish/dataplane_end.hpp"
+#include "tests/unit/state/sample_config.hpp"
+
+namespace fairlead::api {
+namespace {
+
+using state::testing::config_with;
+
+class ServerTest : public ::testing::Test {
+  protected:
+    ServerTest() {
+        spdlog::set_level(spdlog::level::err);
+        std::ofstream(directory_.file("c.yaml")) << config::format_yaml(config_with(2));
+        state::ControllerOptions options;
+        options.state_directory = directory_.file("state");
+        options.dataplane_socket = directory_.file("dataplane.sock");
+        options.config_file = directory_.file("c.yaml");
+        options.has_vip_blackholes = false;
+        controller_ = std::move(*state::Controller::start(std::move(options), statistics_));
+    }
+
+    [[nodiscard]] std::expected<std::unique_ptr<Server>, Error> start() {
+        return Server::start({.socket_path = socket_path(), .group = "no-such-group"}, *controller_, statistics_);
+    }
+    [[nodiscard]] std::string socket_path() const { return directory_.file("api.sock"); }
+    [[nodiscard]] publish::Descriptor connect_raw() const {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strncpy(address.sun_path, socket_path().c_str(), sizeof(address.sun_path) - 1);
+        publish::Descriptor peer(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (::connect(peer.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0) peer.reset();
+        return peer;
+    }
+
+    publish::testing::TemporaryDirectory directory_;
+    std::shared_ptr<metrics::Statistics> statistics_ = std::make_shared<metrics::Statistics>(
+        std::make_shared<publish::CountersReader>(directory_.file("dataplane.sock")));
+    std::unique_ptr<state::Controller> controller_;
+};
+
+TEST_F(ServerTest, EachCallDoesWhatItSays) {
+    const auto server = start();
+    ASSERT_TRUE(server) << server.error().format();
+    Client client(socket_path(), std::chrono::seconds(10));
+
+    v1::ServiceAddRequest service_add;
+    service_add.mutable_service()->set_name("dns");
+    service_add.mutable_service()->set_vip("192.0.2.53");
+    service_add.mutable_service()->set_port(53);
+    service_add.mutable_service()->set_protocol(v1::PROTOCOL_UDP);
+    const auto added = client.service_add(service_add);
+    ASSERT_TRUE(added) << added.error().error.format();
+    EXPECT_EQ(added->warnings(0), "saved; dataplane not connected");
+
+    v1::ServiceSetRequest service_set;
+    service_set.set_name("dns");
+    service_set.set_port(0);
+    EXPECT_TRUE(client.service_set(service_set));
+    v1::BackendAddRequest backend_add;
+    backend_add.set_service("dns");
+    backend_add.mutable_backend()->set_address("10.9.0.1");
+    EXPECT_TRUE(client.backend_add(backend_add));
+    v1::BackendSetRequest backend_set;
+    backend_set.set_service("dns");
+    backend_set.set_address("10.9.0.1");
+    backend_set.set_weight(7);
+    EXPECT_TRUE(client.backend_set(backend_set));
+    v1::BackendDrainRequest drain;
+    drain.set_service("dns");
+    drain.set_address("10.9.0.1");
+    drain.set_drain(true);
+    EXPECT_TRUE(client.backend_drain(drain));
+
+    const auto config = from_message(client.get_config()->config());
+    ASSERT_TRUE(config);
+    ASSERT_EQ(config->services.size(), 2u);
+    EXPECT_EQ(config->services[1].port, wire::kPortAny);
+    EXPECT_EQ(config->services[1].backends, (std::vector<config::Backend>{{wire::Be32::from_host(0x0a090001), 7, true}}));
+    EXPECT_EQ(*config, controller_->view()->config);
+
+    v1::BackendRemoveRequest backend_remove;
+    backend_remove.set_service("dns");
+    backend_remove.set_address("10.9.0.1");
+    EXPECT_TRUE(client.backend_remove(backend_remove));
+    v1::ServiceRemoveRequest service_remove;
+    service_remove.set_name("dns");
+    EXPECT_TRUE(client.service_remove(service_remove));
+    EXPECT_EQ(controller_->view()->config, config_with(2));
+
+    v1::ApplyRequest apply;
+    apply.set_text(config::format_yaml(config_with(5)));
+    EXPECT_TRUE(client.apply(apply));
+    EXPECT_EQ(controller_->view()->config, config_with(5));
+
+    const auto status = client.status();
+    ASSERT_TRUE(status);
+    EXPECT_FALSE(status->dataplane().is_connected());
+    EXPECT_EQ(status->services(0).backends(), 5u);
+    EXPECT_EQ(status->services(0).rows(), 65537u);
+    EXPECT_EQ(status->services(0).rows_digest().size(), 16u);
+    const auto stats = client.stats();
+    ASSERT_TRUE(stats);
+    EXPECT_FALSE(stats->is_up());
+    EXPECT_FALSE(stats->reason().empty());
+}
+
+TEST_F(ServerTest, ARefusalComesWithFileLineAndField) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    v1::ApplyRequest apply;
+    apply.set_text("balancer:\n  source_address: 10.0.0.999\n");
+    apply.set_file_name("lab.yaml");
+    const auto refused = client.apply(apply);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, CallFailure::Kind::kRefused);
+    EXPECT_EQ(refused.error().error.file, "lab.yaml");
+    EXPECT_EQ(refused.error().error.line, 2);
+    EXPECT_EQ(refused.error().error.field, "balancer.source_address");
+    EXPECT_EQ(controller_->view()->config, config_with(2));
+}
+
+TEST_F(ServerTest, TheSocketIsForOwnerAndGroupOnly) {
+    const auto server = start();
+    struct stat status {};
+    ASSERT_EQ(::stat(socket_path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0660u);
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+    // The directory lets everybody in, so that it is the socket that says no.
+    ASSERT_EQ(::chmod(directory_.file("").c_str(), 0755), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(2);
+        ::_exit(!connect_raw() && errno == EACCES ? 0 : 1);
+    }
+    int code = -1;
+    ::waitpid(child, &code, 0);
+    EXPECT_EQ(WEXITSTATUS(code), 0);
+}
+
+TEST_F(ServerTest, AStaleSocketIsReplacedAndALiveOneIsNot) {
+    { // what a kill -9 leaves
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strncpy(address.sun_path, socket_path().c_str(), sizeof(address.sun_path) - 1);
+        const publish::Descriptor stale(::socket(AF_UNIX, SOCK_STREAM, 0));
+        ASSERT_EQ(::bind(stale.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address), 0);
+    }
+    auto first = start();
+    ASSERT_TRUE(first) << first.error().format();
+    const auto second = start();
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().what.find("another fairleadd serves this socket"), std::string::npos);
+    EXPECT_TRUE(Client(socket_path(), std::chrono::seconds(10)).status()) << "the first is unharmed";
+    first->reset();
+    EXPECT_FALSE(std::filesystem::exists(socket_path())) << "nothing is left";
+}
+
+TEST_F(ServerTest, WithoutADaemonACallSaysWhatToDo) {
+    const auto answer = Client(socket_path(), std::chrono::seconds(10)).status();
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, CallFailure::Kind::kUnreachable);
+    EXPECT_EQ(answer.error().error.what, "cannot reach fairleadd: No such file or directory");
+}
+
+TEST_F(ServerTest, APathTooLongForASocketIsRefused) {
+    const auto server = Server::start({.socket_path = directory_.file(std::string(120, 'x')), .group = {}}, *controller_, statistics_);
+    ASSERT_FALSE(server);
+    EXPECT_NE(server.error().what.find("too many for a socket's path"), std::string::npos);
+}
+
+long resident_kib() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("VmRSS:")) return std::stol(line.substr(6));
+    return 0;
+}
+
+/// FAULTS F14.
+TEST_F(ServerTest, AThousandConnectionsHalfMessagesAndAGiantOneHarmNobody) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < 4096) GTEST_SKIP() << "needs 4,096 descriptors";
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    const auto server = start();
+    const long before_kib = resident_kib();
+
+    // Half of them say nothing, the rest the beginning of HTTP/2 and then nothing, or no HTTP/2 at all.
+    std::vector<publish::Descriptor> peers;
+    constexpr std::string_view kBeginnings[] = {"", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+                                                std::string_view("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\xff", 35)};
+    for (int i = 0; i < 1000; ++i) {
+        peers.push_back(connect_raw());
+        ASSERT_TRUE(peers.back()) << i;
+        const std::string_view text = kBeginnings[i % 4];
+        (void)::send(peers.back().get(), text.data(), text.size(), MSG_NOSIGNAL);
+    }
+    Client client(socket_path(), std::chrono::seconds(20));
+    EXPECT_TRUE(client.status());
+
+    v1::ApplyRequest giant;
+    giant.set_text(std::string(64u << 20, '#'));
+    const auto refused = client.apply(giant);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, CallFailure::Kind::kRefused);
+    giant.clear_text();
+    EXPECT_TRUE(client.status());
+    EXPECT_EQ(controller_->view()->config, config_with(2));
+    // The client's 64 MiB are this process's own: twice, as text and as message.
+    EXPECT_LT(resident_kib() - before_kib, 400 << 10);
+}
+
+TEST_F(ServerTest, ManyClientsAtOnceAreAllServed) {
+    const auto server = start();
+    std::vector<std::thread> threads;
+    std::atomic<int> done = 0;
+    for (std::uint32_t i = 0; i < 16; ++i)
+        threads.emplace_back([&, i] {
+            Client client(socket_path(), std::chrono::seconds(60));
+            v1::BackendAddRequest add;
+            add.set_service("web");
+            for (std::uint32_t j = 0; j < 5; ++j) {
+                add.mutable_backend()->set_address(config::format_ipv4(wire::Be32::from_host(0x0a020000 + i * 256 + j + 1)));
+                done += client.backend_add(add).has_value();
+                done += client.status().has_value();
+            }
+        });
+    for (std::thread &thread : threads) thread.join();
+    EXPECT_EQ(done, 160);
+    EXPECT_EQ(controller_->view()->config.services[0].backends.size(), 82u);
+}
+
+} // namespace
+} // namespace fairlead::api

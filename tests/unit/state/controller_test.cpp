@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+/// The controller against a dataplane's end played by the test: what is saved, published, taken back.
+#include "controlplane/state/controller.hpp"
+
+#include <fstream>
+#include <future>
+#include <random>
+
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include "tests/unit/publish/dataplane_end.hpp"
+#include "tests/unit/state/sample_config.hpp"
+
+namespace fairlead::state {
+namespace {
+
+using publish::testing::DataplaneEnd;
+using publish::testing::TemporaryDirectory;
+using testing::backend;
+using testing::config_with;
+using testing::service;
+
+class ControllerTest : public ::testing::Test {
+  protected:
+    ControllerTest() {
+        spdlog::set_level(spdlog::level::err);
+        write_config(config::format_yaml(config_with(2)));
+    }
+
+    void write_config(const std::string &text) const { std::ofstream(directory_.file("c.yaml"), std::ios::trunc) << text; }
+    [[nodiscard]] std::string state_text() const {
+        std::ifstream stream(directory_.file("state") + "/state.json");
+        return {std::istreambuf_iterator<char>(stream), {}};
+    }
+    [[nodiscard]] std::expected<std::unique_ptr<Controller>, Error> try_start() const {
+        ControllerOptions options;
+        options.state_directory = directory_.file("state");
+        options.dataplane_socket = socket_path();
+        options.config_file = directory_.file("c.yaml");
+        options.has_vip_blackholes = false;
+        return Controller::start(std::move(options), std::make_shared<metrics::Statistics>(
+                                                         std::make_shared<publish::CountersReader>(directory_.file("none.sock"))));
+    }
+    [[nodiscard]] std::unique_ptr<Controller> start() const {
+        auto controller = try_start();
+        EXPECT_TRUE(controller) << controller.error().format();
+        return controller ? std::move(*controller) : nullptr;
+    }
+    [[nodiscard]] std::string socket_path() const { return directory_.file("dataplane.sock"); }
+
+    /// A change under way while the test plays the dataplane.
+    static auto add_backend_later(Controller &controller, std::uint32_t number) {
+        return std::async(std::launch::async, [&controller, number] {
+            return controller.change([number](const config::Config &config) { return add_backend(config, "web", backend(number)); }, {});
+        });
+    }
+
+    TemporaryDirectory directory_;
+};
+
+TEST_F(ControllerTest, BeginsWithTheFileAndThenWithTheSavedState) {
+    auto controller = start();
+    EXPECT_EQ(controller->view()->config, config_with(2));
+    EXPECT_EQ(controller->file_standing(), FileStanding::kSame);
+    const auto done = controller->change([](const config::Config &config) { return add_backend(config, "web", backend(3)); }, {});
+    ASSERT_TRUE(done);
+    EXPECT_FALSE(done->is_adopted);
+    EXPECT_EQ(done->warnings, std::vector<std::string>{"saved; dataplane not connected"});
+    EXPECT_EQ(controller->file_standing(), FileStanding::kUnchanged);
+
+    controller.reset();
+    controller = start();
+    EXPECT_EQ(controller->view()->config, config_with(3)) << "the saved state goes before the file";
+    EXPECT_EQ(controller->view()->generation, done->generation);
+
+    controller.reset();
+    write_config(config::format_yaml(config_with(7)));
+    controller = start();
+    EXPECT_EQ(controller->view()->config, config_with(3)) << "also before an edited one";
+    EXPECT_EQ(controller->file_standing(), FileStanding::kEdited);
+
+    write_config("nonsense");
+    EXPECT_EQ(controller->file_standing(), FileStanding::kUnreadable);
+    controller.reset();
+    EXPECT_EQ(start()->view()->config, config_with(3)) << "also before a broken one";
+}
+
+TEST_F(ControllerTest, DoesNotBeginWithoutAStateNorAFile) {
+    write_config("balancer: {source_address: nowhere}\n");
+    const auto controller = try_start();
+    ASSERT_FALSE(controller);
+    EXPECT_EQ(controller.error().line, 1);
+    EXPECT_EQ(controller.error().field, "balancer.source_address");
+    EXPECT_EQ(state_text(), "") << "nothing was saved";
+}
+
+TEST_F(ControllerTest, AMadeSeedStays) {
+    const std::string first = [&] {
+        auto controller = start();
+        return state_text();
+    }();
+    const auto before = parse_state(first, "s", BootClock::read());
+    auto controller = start();
+    const auto after = parse_state(state_text(), "s", BootClock::read());
+    ASSERT_TRUE(before && after);
+    EXPECT_NE(before->seed, config::Seed{});
+    EXPECT_EQ(before->seed, after->seed);
+}
+
+TEST_F(ControllerTest, AChangeReturnsWhenTheDataplaneRunsIt) {
+    DataplaneEnd dataplane(socket_path());
+    auto controller = start();
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(40); // runs a generation of a control plane that lost its state
+    EXPECT_EQ(dataplane.receive_publication(41).size(), 2u) << "hops and rows";
+    dataplane.adopt(41);
+
+    auto change = add_backend_later(*controller, 3);
+    EXPECT_EQ(dataplane.receive_publication(42).size(), 2u);
+    EXPECT_EQ(change.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout) << "not adopted yet";
+    dataplane.adopt(42);
+    const auto done = change.get();
+    ASSERT_TRUE(done);
+    EXPECT_TRUE(done->is_adopted);
+    EXPECT_EQ(done->generation, 42u);
+    EXPECT_TRUE(done->warnings.empty());
+    EXPECT_EQ(controller->view()->config, config_with(3));
+}
+
+TEST_F(ControllerTest, WhatIsTheSameIsNotSentAgain) {
+    DataplaneEnd dataplane(socket_path());
+    auto controller = start();
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(0);
+    ASSERT_EQ(dataplane.receive_publication(1).size(), 2u);
+    dataplane.adopt(1);
+    auto change = std::async(std::launch::async, [&] {
+        return controller->change(
+            [](const config::Config &config) { return set_service(config, "web", {.udp_s = 33}); }, {});
+    });
+    EXPECT_TRUE(dataplane.receive_publication(2).empty()) << "only the root is new";
+    dataplane.adopt(2);
+    EXPECT_TRUE(change.get());
+
+    // No change at all: no generation at all.
+    const auto same = controller->change([](const config::Config &config) -> Changed { return config; }, {});
+    ASSERT_TRUE(same);
+    EXPECT_EQ(same->generation, 2u);
+    EXPECT_TRUE(same->is_adopted);
+    EXPECT_TRUE(dataplane.is_silent(std::chrono::milliseconds(50)));
+}
+
+TEST_F(ControllerTest, ARefusedChangeIsTakenBackWhole) {
+    DataplaneEnd dataplane(socket_path());
+    auto controller = start();
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(0);
+    ASSERT_EQ(dataplane.receive_publication(1).size(), 2u);
+    dataplane.adopt(1);
+    auto refused_change = add_backend_later(*controller, 3);
+    (void)dataplane.receive_publication(2);
+    dataplane.refuse(2, 0, "no memory");
+    const auto refused = refused_change.get();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ChangeRefusal::Kind::kDataplane);
+    EXPECT_NE(refused.error().error.format().find("no memory"), std::string::npos);
+    EXPECT_EQ(controller->view()->config, config_with(2));
+    const auto saved = parse_state(state_text(), "s", BootClock::read());
+    ASSERT_TRUE(saved);
+    EXPECT_EQ(saved->config, config_with(2));
+    EXPECT_EQ(saved->generation, 2u) << "the number is spent";
+
+    auto change = add_backend_later(*controller, 4);
+    (void)dataplane.receive_publication(3);
+    dataplane.adopt(3);
+    EXPECT_TRUE(change.get());
+    EXPECT_EQ(controller->view()->config.services[0].backends.back(), backend(4));
+}
+
+TEST_F(ControllerTest, ADataplaneThatComesBackGetsEverythingAgain) {
+    DataplaneEnd dataplane(socket_path());
+    auto controller = start();
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(0);
+    ASSERT_EQ(dataplane.receive_publication(1).size(), 2u);
+    dataplane.adopt(1);
+    dataplane.hang_up();
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(0);
+    EXPECT_EQ(dataplane.receive_publication(2).size(), 2u);
+    dataplane.adopt(2);
+}
+
+TEST_F(ControllerTest, AChangeWhileTheDataplaneGoesAwayIsSavedAndPublishedLater) {
+    DataplaneEnd dataplane(socket_path());
+    auto controller = start();
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(0);
+    ASSERT_EQ(dataplane.receive_publication(1).size(), 2u);
+    dataplane.adopt(1);
+    auto change = add_backend_later(*controller, 3);
+    (void)dataplane.receive_publication(2);
+    dataplane.hang_up();
+    const auto done = change.get();
+    ASSERT_TRUE(done) << done.error().error.format();
+    EXPECT_FALSE(done->is_adopted);
+    EXPECT_EQ(done->warnings, std::vector<std::string>{"saved; dataplane not connected"});
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(1);
+    EXPECT_EQ(dataplane.receive_publication(3).size(), 2u);
+    dataplane.adopt(3);
+    EXPECT_EQ(controller->view()->config, config_with(3));
+}
+
+TEST_F(ControllerTest, ADryRunChangesNothing) {
+    auto controller = start();
+    const std::string before = state_text();
+    const auto done = controller->apply(config::format_yaml(config_with(9)), "nine.yaml", true);
+    ASSERT_TRUE(done);
+    EXPECT_EQ(controller->view()->config, config_with(2));
+    EXPECT_EQ(state_text(), before);
+}
+
+TEST_F(ControllerTest, AnotherSeedIsAWarning) {
+    auto controller = start();
+    config::Config config = config_with(2);
+    config.balancer.seed.emplace().fill(5);
+    const auto done = controller->apply(config::format_yaml(config), "seed.yaml", false);
+    ASSERT_TRUE(done);
+    ASSERT_FALSE(done->warnings.empty());
+    EXPECT_NE(done->warnings.front().find("the seed changed"), std::string::npos);
+}
+
+/// FAULTS F4: whatever is applied, the state is the old one whole or the new one whole.
+TEST_F(ControllerTest, TwoThousandMutatedFilesAreRefusedOrAppliedWhole) {
+    auto controller = start();
+    std::mt19937 random(11);
+    const std::string good = config::format_yaml(config_with(4));
+    int applied = 0;
+    for (int i = 0; i < 2000; ++i) {
+        std::string text = good;
+        for (std::size_t n = 1 + random() % 2; n > 0 && !text.empty(); --n) {
+            const std::size_t at = random() % text.size();
+            switch (random() % 4) {
+            case 0: text[at] = static_cast<char>(random()); break;
+            case 1: text.erase(at, 1 + random() % 30); break;
+            case 2: text.insert(at, text.substr(random() % text.size(), random() % 40)); break;
+            case 3: text.resize(at); break;
+            }
+        }
+        const auto before = controller->view();
+        const std::string saved_before = state_text();
+        const auto expected = config::parse(text, "mutated.yaml");
+        const auto done = controller->apply(text, "mutated.yaml", false);
+        ASSERT_EQ(done.has_value(), expected.has_value());
+        if (done) {
+            ++applied;
+            ASSERT_EQ(controller->view()->config, *expected);
+        } else {
+            ASSERT_EQ(done.error().error, expected.error());
+            ASSERT_EQ(controller->view(), before);
+            ASSERT_EQ(state_text(), saved_before);
+        }
+    }
+    EXPECT_GT(applied, 20);
+    EXPECT_LT(applied, 1500);
+}
+
+} // namespace
+} // namespace fairlead::state
