@@ -50,7 +50,7 @@ case $sanitize in
 esac
 if [ -n "$sanitize" ]; then
     # b_lundef: the sanitizers' symbols come with the program, not with its shared libraries.
-    options+=("-Db_sanitize=$sanitize" -Db_lundef=false -Dbuildtype=debugoptimized)
+    options+=("-Db_sanitize=$sanitize" -Db_lundef=false -Doptimization=1 -Ddebug=false -Dcpp_args=-g1)
 elif [ "$debug" = yes ]; then
     default=$root/build-debug
     options+=(-Dbuildtype=debug)

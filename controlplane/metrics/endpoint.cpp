@@ -15,9 +15,8 @@ namespace fairlead::metrics {
 namespace {
 
 bool is_loopback(const std::string &host) {
-    in_addr v4{};
-    if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
-    return host == "[::1]";
+    in_addr address{};
+    return ::inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
 }
 
 bool is_port(std::string_view text) {
@@ -34,11 +33,11 @@ std::expected<std::optional<std::string>, Error> parse_listen_address(std::strin
     const std::string host(text.substr(0, colon == std::string_view::npos ? text.size() : colon));
     if (colon == std::string_view::npos || !is_port(text.substr(colon + 1)))
         return std::unexpected(error_in("--metrics", fmt::format("'{}' is no address and port", text),
-                                        "give 127.0.0.1:9480, [::1]:9480 or off"));
+                                        "give 127.0.0.1:9480 or off"));
     if (!is_loopback(host))
-        return std::unexpected(error_in("--metrics", fmt::format("'{}' is not a loopback address", host),
-                                        "metrics have no authentication: listen on 127.0.0.1 or [::1] and put an "
-                                        "agent or a proxy in front"));
+        return std::unexpected(error_in("--metrics", fmt::format("'{}' is not an IPv4 loopback address", host),
+                                        "metrics have no authentication: listen on 127.0.0.1 and put an agent or a "
+                                        "proxy in front"));
     return std::string(text);
 }
 

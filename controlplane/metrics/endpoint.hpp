@@ -20,7 +20,8 @@ class Exposer;
 
 namespace fairlead::metrics {
 
-/// `127.0.0.1:9480`, `[::1]:9480`, or `off` (nothing). Port 0: a free one.
+/// `127.0.0.1:9480`, or `off` (nothing). Port 0: a free one. IPv4 only: Debian 12's prometheus-cpp is built
+/// without IPv6 listeners.
 [[nodiscard]] std::expected<std::optional<std::string>, Error> parse_listen_address(std::string_view text);
 
 class Endpoint {

@@ -73,7 +73,7 @@ TEST_F(AfXdpTest, ForwardsVipTrafficAndLeavesTheRestToTheKernel) {
     const CountersView counters(client);
     ASSERT_TRUE(counters.is_mapped());
     ASSERT_EQ(client.publish(sample)->type(), wire::kControlAdopted);
-    exchange(sample, counters, 20'000); // each buffer of the pool about three times
+    exchange(sample, counters, 20'000); // more than there are buffers: what is sent must come back to the pool
 
     const auto steer = bpf::Steer::find(veth_->index());
     ASSERT_TRUE(steer) << steer.error();
