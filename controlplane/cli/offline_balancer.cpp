@@ -32,7 +32,8 @@ OfflineBalancer::OfflineBalancer()
                  .connection_memory = aligned(table_memory_, 0, core::connection_memory_bytes<core::CompactKey>(kConnections)),
                  .wide_connection_memory = aligned(table_memory_, core::connection_memory_bytes<core::CompactKey>(kConnections),
                                                    core::connection_memory_bytes<core::WideKey>(kConnections)),
-                 .mtu = kMtu}) {}
+                 .mtu = kMtu,
+                 .has_kernel = true}) {}
 
 OfflineBalancer::~OfflineBalancer() = default;
 

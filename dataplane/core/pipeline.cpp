@@ -37,14 +37,15 @@ u16 follow(const Generation &generation, u64 &value, const Packet &packet, u32 n
 
 Pipeline::Pipeline(const PipelineOptions &options)
     : counters_(options.counters), connections_(options.connection_memory, options.counters.slots),
-      wide_connections_(options.wide_connection_memory, options.counters.slots), mtu_(options.mtu) {}
+      wide_connections_(options.wide_connection_memory, options.counters.slots), mtu_(options.mtu),
+      has_kernel_(options.has_kernel) {}
 
 void Pipeline::process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
                        u64 now_ns) noexcept {
     burst_size_ = static_cast<unsigned>(burst.size());
     pending_count_ = 0;
     const u32 now_s = seconds(now_ns);
-    for (unsigned i = 0; i < burst_size_; ++i) received_length_[i] = static_cast<u16>(burst[i].length);
+    for (unsigned i = 0; i < burst_size_; ++i) received_length_[i] = burst[i].length;
     if (generation) {
         classify<Ipv4>(*generation, burst);
         look_up_connections<Ipv4>(*generation, burst, now_s);
@@ -52,7 +53,7 @@ void Pipeline::process(const Generation *generation, std::span<Frame> burst, con
         encapsulate_burst<Ipv4>(*generation, burst, source_mac);
     } else {
         for (unsigned i = 0; i < burst_size_; ++i) {
-            burst[i].verdict = Verdict::kKernel;
+            leave_to_kernel(burst[i], DropReason::no_snapshot);
             decisions_[i] = {ServiceTable::kNone, kNoSlot, Source::kNone};
         }
     }
@@ -77,11 +78,16 @@ template <class Family> void Pipeline::classify(const Generation &generation, st
                 else connections_.prefetch(packet.hash);
                 decisions_[i].service = packet.service;
             } else if (services.is_vip(packet.flow.destination)) drop(frame, DropReason::no_service);
-            else frame.verdict = Verdict::kKernel;
+            else leave_to_kernel(frame, DropReason::not_for_vip);
         } else if (result.parsed == Parsed::kBadForAll) drop(frame, result.reason);
         else if (result.parsed == Parsed::kBad && services.is_vip(Family::destination(frame))) drop(frame, result.reason);
-        else frame.verdict = Verdict::kKernel;
+        else leave_to_kernel(frame, DropReason::not_for_vip);
     }
+}
+
+void Pipeline::leave_to_kernel(Frame &frame, DropReason otherwise) const noexcept {
+    if (has_kernel_) frame.verdict = Verdict::kKernel;
+    else drop(frame, otherwise);
 }
 
 /// First lines only: four flows in five are found there. The rest becomes `pending_`, second lines on their way.

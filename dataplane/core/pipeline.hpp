@@ -22,6 +22,7 @@ struct PipelineOptions {
     std::span<std::byte> connection_memory;      ///< zeroed, 64-byte aligned; see connection_memory_bytes()
     std::span<std::byte> wide_connection_memory; ///< the same, for flows with wide keys (`port: any`)
     wire::u32 mtu = 1500;                        ///< bytes of the longest IP packet that may leave
+    bool has_kernel = false;                     ///< what is for no VIP can be handed to the kernel; else it drops
 };
 
 class Pipeline {
@@ -29,7 +30,7 @@ class Pipeline {
     explicit Pipeline(const PipelineOptions &options);
 
     /// Decides and rewrites a burst of at most kBurstSizeMax frames.
-    /// @param generation null before the first adoption: everything is for the kernel.
+    /// @param generation null before the first adoption: everything is for the kernel, or drops as no_snapshot.
     /// @param source_mac link-layer source of what leaves, the port's own.
     /// @param now_ns a monotonic clock.
     void process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
@@ -58,16 +59,18 @@ class Pipeline {
     template <class Family> void select_backends(const Generation &, std::span<Frame>, wire::u32 now_s) noexcept;
     template <class Family>
     void encapsulate_burst(const Generation &, std::span<Frame>, const MacAddress &) noexcept;
+    void leave_to_kernel(Frame &, wire::DropReason otherwise) const noexcept;
     void count_burst(const Generation *, std::span<const Frame>) noexcept;
 
     CounterBlock counters_;
     ConnectionTable<CompactKey> connections_;
     ConnectionTable<WideKey> wide_connections_;
     wire::u32 mtu_;
+    bool has_kernel_;
     unsigned burst_size_ = 0;
     std::array<Packet, kBurstSizeMax> packets_;
     std::array<Decision, kBurstSizeMax> decisions_;
-    std::array<wire::u16, kBurstSizeMax> received_length_;
+    std::array<wire::u32, kBurstSizeMax> received_length_;
     std::array<wire::u8, kBurstSizeMax> pending_; ///< indices of packets still to be given a backend
     unsigned pending_count_ = 0;
 };

@@ -138,24 +138,27 @@ struct ControlServer::Message {
 };
 
 Result<ControlServer> ControlServer::listen(const std::filesystem::path &path, Adoption &adoption, const Facts &facts) {
+    // Made under another name: whoever finds the socket can connect to it.
+    const std::string unborn = path.string() + ".new";
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (path.string().size() >= sizeof(address.sun_path))
+    if (unborn.size() >= sizeof(address.sun_path))
         return std::unexpected(fmt::format("{}: a socket's path has at most {} characters; choose a shorter --runtime-dir",
-                                           path.string(), sizeof(address.sun_path) - 1));
-    std::memcpy(address.sun_path, path.c_str(), path.string().size());
+                                           path.string(), sizeof(address.sun_path) - 1 - (unborn.size() - path.string().size())));
+    std::memcpy(address.sun_path, unborn.c_str(), unborn.size());
     const auto cannot = [&](const char *verb) {
         return std::unexpected(fmt::format("cannot {} {}: {}", verb, path.string(), std::strerror(errno)));
     };
 
     Descriptor listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!listener) return cannot("make");
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return cannot("replace");
+    if (::unlink(unborn.c_str()) != 0 && errno != ENOENT) return cannot("replace");
     const mode_t mask = ::umask(0117); // mode 0660 from the first moment; no other thread makes files yet
     const int bound = ::bind(listener.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address));
     ::umask(mask);
     if (bound != 0) return cannot("bind");
     if (::listen(listener.get(), static_cast<int>(kPeerCountMax)) != 0) return cannot("listen at");
+    if (::rename(unborn.c_str(), path.c_str()) != 0) return cannot("name");
     return ControlServer(path, std::move(listener), adoption, facts);
 }
 

@@ -30,7 +30,8 @@ Worker::Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &sto
       pipeline_({.counters = setup_.counters,
                  .connection_memory = setup_.connections.bytes(),
                  .wide_connection_memory = setup_.wide_connections.bytes(),
-                 .mtu = setup_.mtu}) {}
+                 .mtu = setup_.mtu,
+                 .has_kernel = false}) {} // an AF_XDP port's steering program has left the kernel its own already
 
 void Worker::run() noexcept {
     ::prctl(PR_SET_TIMERSLACK, 1UL); // else the kernel rounds short sleeps up by 50 us
@@ -66,8 +67,7 @@ unsigned Worker::serve(const PortQueue &queue, wire::u64 now_ns) noexcept {
     const auto count = fill_frames({packets.data(), received}, frames);
     const std::span burst(frames.data(), count);
     pipeline_.process(generation, burst, queue.mac, now_ns);
-    const auto unclaimed = generation == nullptr ? wire::DropReason::no_snapshot : wire::DropReason::not_for_vip;
-    const auto sendable = settle({packets.data(), count}, burst, unclaimed);
+    const auto sendable = settle({packets.data(), count}, burst);
 
     const std::uint16_t sent = rte_eth_tx_burst(queue.port, queue.queue, packets.data(), sendable);
     for (unsigned i = sent; i < sendable; ++i) {
@@ -96,17 +96,13 @@ std::uint16_t Worker::fill_frames(std::span<rte_mbuf *> packets, std::span<core:
     return count;
 }
 
-/// Frees what is not forwarded and moves the rest up, with the frames' new bounds.
-/// @param unclaimed the name under which packets for the kernel drop: it gets its own by the device's steering
-///        program, and ports without one have no way to it.
-std::uint16_t Worker::settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames,
-                             wire::DropReason unclaimed) noexcept {
+/// Frees what is not forwarded, counted by core, and moves the rest up, with the frames' new bounds.
+std::uint16_t Worker::settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames) noexcept {
     std::uint16_t sendable = 0;
     for (std::size_t i = 0; i < packets.size(); ++i) {
         rte_mbuf *packet = packets[i];
         const core::Frame &frame = frames[i];
         if (frame.verdict != core::Verdict::kForward) [[unlikely]] {
-            if (frame.verdict == core::Verdict::kKernel) pipeline_.count_drop(unclaimed);
             rte_pktmbuf_free(packet);
             continue;
         }

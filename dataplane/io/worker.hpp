@@ -53,8 +53,7 @@ class Worker {
 
     [[nodiscard]] unsigned serve(const PortQueue &queue, wire::u64 now_ns) noexcept;
     [[nodiscard]] std::uint16_t fill_frames(std::span<rte_mbuf *> packets, std::span<core::Frame> frames) noexcept;
-    [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames,
-                                       wire::DropReason unclaimed) noexcept;
+    [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames) noexcept;
     void count_missed() noexcept;
     void rest() noexcept;
 

@@ -53,7 +53,7 @@ struct WorkerCounters {
     u64 received_bytes;
     u64 forwarded_packets;
     u64 forwarded_bytes;        /* outer headers included */
-    u64 kernel_packets;         /* handed to the kernel */
+    u64 kernel_packets;         /* handed to the kernel; where a port cannot, they drop as not_for_vip */
     u64 by_connection;          /* forwarded by an entry of the connection table */
     u64 by_row;                 /* forwarded by the row table */
     u64 connections;            /* gauge: live entries */

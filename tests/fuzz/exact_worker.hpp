@@ -59,7 +59,7 @@ class ExactWorker {
     ExactWorker(std::size_t service_count, std::size_t slot_count, std::size_t connections)
         : services_(service_count), slots_(slot_count), compact_(core::connection_memory_bytes<core::CompactKey>(connections)),
           wide_(core::connection_memory_bytes<core::WideKey>(connections)),
-          pipeline_({{&counters_, services_.data(), slots_.data()}, compact_.span(), wide_.span(), kMtu}) {}
+          pipeline_({{&counters_, services_.data(), slots_.data()}, compact_.span(), wide_.span(), kMtu, true}) {}
 
     void process(const core::Generation *generation, std::span<const HeapFrame> frames, wire::u64 now_ns) {
         std::vector<core::Frame> burst;

@@ -64,7 +64,7 @@ class Counters:
         wanted = {
             "received_packets": len(frames_in), "received_bytes": sum(map(len, frames_in)),
             "forwarded_packets": len(frames_out), "forwarded_bytes": sum(map(len, frames_out)),
-            "kernel_packets": kernel,
+            "kernel_packets": 0,
             "by_connection": sum(d["source"] == "connection" for d in forwarded), "by_row": sum(d["source"] == "row" for d in forwarded),
         }
         drops = collections.Counter(d["reason"] for d in decisions if d["verdict"] == "drop") + collections.Counter(not_for_vip=kernel)

@@ -302,6 +302,18 @@ TEST_F(PipelineTest, WithoutAGenerationEverythingIsTheKernels) {
     EXPECT_EQ(frame.verdict, Verdict::kKernel);
 }
 
+TEST_F(PipelineTest, WithoutAWayToTheKernelItDropsUnderAName) {
+    Worker alone(4096, 1600, false);
+    TestFrame packet = TestFrame::tcp(1, 1, kTcpSyn, 0, kVip + 1);
+    Frame frame = packet.frame();
+    alone.pipeline.process(built.generation.get(), {&frame, 1}, kPortMac, now_ns);
+    EXPECT_EQ(frame.verdict, Verdict::kDrop);
+    EXPECT_EQ(frame.reason, DropReason::not_for_vip);
+    alone.pipeline.process(nullptr, {&frame, 1}, kPortMac, now_ns);
+    EXPECT_EQ(frame.reason, DropReason::no_snapshot);
+    EXPECT_EQ(alone.counters.kernel_packets, 0u);
+}
+
 TEST_F(PipelineTest, IpOptionsAreForwardedWhole) {
     TestFrame packet = TestFrame::ip(0x0a0a0001, kVip, kIpProtocolTcp, 24 + 20);
     packet.header().version_ihl = 0x46;

@@ -24,10 +24,10 @@ struct TableMemory {
 };
 
 struct Worker {
-    explicit Worker(std::size_t connections = 4096, wire::u32 mtu = 1600)
+    explicit Worker(std::size_t connections = 4096, wire::u32 mtu = 1600, bool has_kernel = true)
         : compact(core::connection_memory_bytes<core::CompactKey>(connections)),
           wide(core::connection_memory_bytes<core::WideKey>(connections)),
-          pipeline({{&counters, services.data(), slots.data()}, compact.span(), wide.span(), mtu}) {}
+          pipeline({{&counters, services.data(), slots.data()}, compact.span(), wide.span(), mtu, has_kernel}) {}
 
     wire::WorkerCounters counters{};
     std::vector<wire::ServiceCounters> services = std::vector<wire::ServiceCounters>(wire::kServiceCapacity);
