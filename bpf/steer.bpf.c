@@ -42,11 +42,31 @@ struct {
 } steer_vips SEC(".maps");
 
 struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __type(value, struct SteerDevice);
+} steer_device SEC(".maps");
+
+struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, kSteerOutcomeCount);
     __type(key, u32);
     __type(value, u64);
 } steer_outcomes SEC(".maps");
+
+/* Frames that a switch floods, or that a promiscuous device takes in, are another host's: that one forwards them. */
+static __always_inline int is_for_device(const struct EthernetHeader *ethernet)
+{
+    if (ethernet->destination[0] & 1) /* broadcast, multicast */
+        return 0;
+    u32 zero = 0;
+    const struct SteerDevice *device = bpf_map_lookup_elem(&steer_device, &zero);
+    if (!device || !device->is_known)
+        return 1;
+    const u8 *mac = device->mac, *to = ethernet->destination;
+    return !((mac[0] ^ to[0]) | (mac[1] ^ to[1]) | (mac[2] ^ to[2]) | (mac[3] ^ to[3]) | (mac[4] ^ to[4]) | (mac[5] ^ to[5]));
+}
 
 static __always_inline int is_for_vip(const void *data, const void *data_end)
 {
@@ -54,7 +74,7 @@ static __always_inline int is_for_vip(const void *data, const void *data_end)
     const struct Ipv4Header *ip = (const void *)(ethernet + 1);
     if ((const void *)(ip + 1) > data_end)
         return 0;
-    if (ethernet->ether_type != bpf_htons(kEtherTypeIpv4))
+    if (ethernet->ether_type != bpf_htons(kEtherTypeIpv4) || !is_for_device(ethernet))
         return 0;
     struct AddressKey key;
     __builtin_memset(&key, 0, sizeof(key));

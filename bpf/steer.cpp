@@ -17,6 +17,14 @@ namespace {
 /// An address that no packet can be for (RFC 1122, 3.2.1.3), steered for the length of a probe.
 constexpr wire::Be32 kProbeAddress{};
 
+/// The device's address as the program knows it; all zero while it does not.
+wire::SteerDevice read_device(const AttachedProgram &program) {
+    wire::SteerDevice device{};
+    const std::uint32_t key = 0;
+    if (const auto map = program.open_map(FAIRLEAD_STEER_DEVICE)) (void)bpf_map_lookup_elem(map->get(), &key, &device);
+    return device;
+}
+
 /// The program's verdict on a packet to a VIP on one receive queue. Nothing is sent or received: it is
 /// only run. An error: the device has no such queue.
 Result<std::uint32_t> ask_verdict(const AttachedProgram &program, unsigned interface_index, std::uint32_t queue) {
@@ -24,6 +32,7 @@ Result<std::uint32_t> ask_verdict(const AttachedProgram &program, unsigned inter
         wire::EthernetHeader ethernet;
         wire::Ipv4Header ip;
     } __attribute__((packed)) frame{};
+    std::ranges::copy(read_device(program).mac, frame.ethernet.destination);
     frame.ethernet.ether_type = wire::Be16::from_host(wire::kEtherTypeIpv4);
     frame.ip.destination = kProbeAddress;
     xdp_md context{};
@@ -101,9 +110,22 @@ Result<Steer> Steer::find(unsigned interface_index) {
     if (!vips) return std::unexpected(vips.error());
     auto outcomes = steer.program_.open_map(FAIRLEAD_STEER_OUTCOMES_MAP);
     if (!outcomes) return std::unexpected(outcomes.error());
+    auto device = steer.program_.open_map(FAIRLEAD_STEER_DEVICE);
+    if (!device) return std::unexpected(device.error());
+    steer.device_ = std::move(*device);
     steer.vips_ = std::move(*vips);
     steer.outcomes_ = std::move(*outcomes);
     return steer;
+}
+
+Result<void> Steer::set_device_address(const std::array<std::uint8_t, 6> &mac) const {
+    wire::SteerDevice device{};
+    std::ranges::copy(mac, device.mac);
+    device.is_known = 1;
+    const std::uint32_t key = 0;
+    if (bpf_map_update_elem(device_.get(), &key, &device, BPF_ANY) != 0)
+        return std::unexpected(explain("cannot set the steering program's device address", errno));
+    return {};
 }
 
 Result<SteerCounts> Steer::read_counts() const {

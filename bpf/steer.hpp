@@ -2,8 +2,8 @@
 /// The steering program (steer.bpf.c) seen from the dataplane: its object as a file for DPDK's AF_XDP
 /// driver, which loads and attaches it; then its VIPs and counters, through the attached program.
 ///
-/// A port's life: detach_stale_steer(), write_steer_object(), let DPDK attach, Steer::find(), and
-/// set_vips() at each generation. DPDK detaches it in an orderly end.
+/// A port's life: detach_stale_steer(), write_steer_object(), let DPDK attach, Steer::find(), then
+/// add_vip() and remove_vip() at each generation. DPDK detaches it in an orderly end.
 #pragma once
 
 #include <array>
@@ -46,6 +46,8 @@ class Steer {
     /// Makes the VIPs exactly these; one that stays is steered all the while.
     [[nodiscard]] Result<void> set_vips(std::span<const wire::AddressKey> keys) const { return vips().assign(keys); }
     [[nodiscard]] Result<std::vector<wire::AddressKey>> list_vips() const { return vips().list(); }
+    /// From now on only frames to this address are steered, whatever else the device lets in.
+    [[nodiscard]] Result<void> set_device_address(const std::array<std::uint8_t, 6> &mac) const;
     /// Indexed by wire::SteerOutcome, summed over the CPUs.
     [[nodiscard]] Result<SteerCounts> read_counts() const;
 
@@ -54,6 +56,7 @@ class Steer {
 
     AttachedProgram program_;
     Descriptor vips_;
+    Descriptor device_;
     Descriptor outcomes_;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// fairleadd: the control plane's daemon.
 #include <csignal>
+#include <filesystem>
+#include <system_error>
 
 #include <sys/resource.h>
 
@@ -78,25 +80,27 @@ int serve(const Options &options, const sigset_t &signals) {
         fmt::print(stderr, "fairleadd: {}\n", listen_address.error().format());
         return kUsage;
     }
+    // What a second fairleadd is refused for comes first: one that cannot start leaves nothing behind.
+    const auto lock = api::SocketLock::take(options.runtime_directory + "/fairleadd.sock");
+    if (!lock) return fail(lock.error());
     const std::string dataplane_socket = options.runtime_directory + "/dataplane.sock";
     auto statistics = std::make_shared<metrics::Statistics>(std::make_shared<publish::CountersReader>(dataplane_socket));
-    auto controller = state::Controller::start({.state_directory = options.state_directory,
-                                                .dataplane_socket = dataplane_socket,
-                                                .config_file = options.config,
-                                                .has_vip_blackholes = !options.has_no_blackhole},
-                                               statistics);
-    if (!controller) return fail(controller.error());
     std::unique_ptr<metrics::Endpoint> endpoint;
     if (*listen_address) {
         auto opened = metrics::Endpoint::open(**listen_address, statistics);
         if (!opened) return fail(opened.error());
         endpoint = std::move(*opened);
     }
-    auto server = api::Server::start({.socket_path = options.runtime_directory + "/fairleadd.sock", .group = options.group},
-                                     **controller, statistics);
+    std::error_code ignored; // an empty --config stays one, which the controller refuses
+    auto controller = state::Controller::start({.state_directory = options.state_directory,
+                                                .dataplane_socket = dataplane_socket,
+                                                .config_file = std::filesystem::absolute(options.config, ignored),
+                                                .has_vip_blackholes = !options.has_no_blackhole},
+                                               statistics);
+    if (!controller) return fail(controller.error());
+    auto server = api::Server::start(*lock, options.group, **controller, statistics);
     if (!server) return fail(server.error());
-    spdlog::info("fairleadd {} is up: API {}/fairleadd.sock, metrics {}", FAIRLEAD_VERSION, options.runtime_directory,
-                 options.metrics);
+    spdlog::info("fairleadd {} is up: API {}, metrics {}", FAIRLEAD_VERSION, lock->socket_path(), options.metrics);
     while (true) {
         int signal = 0;
         ::sigwait(&signals, &signal);
@@ -104,7 +108,7 @@ int serve(const Options &options, const sigset_t &signals) {
         apply_file(**controller);
     }
     spdlog::info("ending; the dataplane goes on with what it has");
-    return kEnded; // the server goes first, then the endpoint, then the controller
+    return kEnded; // the server goes first, then the controller, the endpoint, the lock
 }
 
 } // namespace

@@ -90,7 +90,7 @@ def main():
     for name in count.failures:
         print(f"FAILED: {name}")
     print(f"{count.passed} passed, {len(count.failures)} failed, {count.skipped} skipped")
-    return 1 if count.failures or count.passed == 0 else 0
+    return 1 if count.failures or count.passed + count.skipped == 0 else 0
 
 
 if __name__ == "__main__":

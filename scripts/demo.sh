@@ -23,7 +23,7 @@ usage() {
     cat <<'END'
 usage: scripts/demo.sh [--connections N] [--short N] [--no-build]
   --connections N   connections held open all the while (2000)
-  --short N         new connections counted in each phase without changes (60000)
+  --short N         new connections counted in each phase without changes (60000), at least 1000
   --no-build        use the programs in build/bin (or FAIRLEAD_PROGRAMS) as they are
 END
 }
@@ -37,6 +37,15 @@ while [ $# -gt 0 ]; do
         *) echo "demo: unknown argument '$1'" >&2; usage >&2; exit 2 ;;
     esac
 done
+
+want_number() {     # want_number OPTION VALUE MIN
+    if ! [[ $2 =~ ^[0-9]{1,9}$ ]] || [ "$2" -lt "$3" ]; then
+        echo "demo: $1 takes a number from $3, not '$2'" >&2
+        exit 2
+    fi
+}
+want_number --connections "$held_count" 1
+want_number --short "$short_count" 1000      # shares of fewer would be noise
 
 result=''
 # shellcheck disable=SC2317  # called by lab_end

@@ -8,7 +8,7 @@ declare -A kPackages=(
              libdpdk-dev dpdk libcli11-dev libyaml-cpp-dev libgrpc++-dev libprotobuf-dev protobuf-compiler
              protobuf-compiler-grpc libfmt-dev libspdlog-dev prometheus-cpp-dev libmnl-dev nlohmann-json3-dev
              libgtest-dev libbenchmark-dev linux-libc-dev jq"
-    [run]="iproute2 ethtool procps util-linux nginx curl jq python3"
+    [run]="iproute2 iputils-ping ethtool procps util-linux nginx curl jq python3"
     [test]="python3-scapy libclang-rt-14-dev gcc"
 )
 
@@ -34,28 +34,37 @@ as_root() {
     fi
 }
 
-# install_packages PURPOSE... : installs what is missing and nothing else. The lab starts its own nginx; installing the
-# package must not start the system's, now or at the next boot.
-install_packages() {
-    local missing policy=/usr/sbin/policy-rc.d own_policy=no status=0
+# install_packages PURPOSE : installs what is missing and nothing else. The lab starts its own nginx; installing the
+# package must not start the system's, now or at the next boot: kPolicy says so while apt runs, and goes with the subshell.
+kPolicy=/usr/sbin/policy-rc.d
+kPolicyMark='# Made by scripts/packages.sh of Fairlead while it installs packages; if it is still here, remove it.'
+
+remove_own_policy() {
+    if grep -qsxF "$kPolicyMark" "$kPolicy"; then
+        as_root rm -f "$kPolicy"
+    fi
+}
+
+install_packages() (
+    status=0
+    remove_own_policy || exit 1      # of a run that was killed
     mapfile -t missing < <(missing_packages "$@")
-    [ "${#missing[@]}" -gt 0 ] || return 0
+    [ "${#missing[@]}" -gt 0 ] || exit 0
     echo "packages: installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
-    if [ ! -e "$policy" ]; then
-        own_policy=yes
-        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null || return 1
-        as_root chmod 755 "$policy"
+    trap remove_own_policy EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    if [ ! -e "$kPolicy" ]; then
+        printf '#!/bin/sh\n%s\nexit 101\n' "$kPolicyMark" | as_root tee "$kPolicy" >/dev/null || exit 1
+        as_root chmod 755 "$kPolicy" || exit 1
     fi
     { as_root apt-get update -q && as_root apt-get install -q -y --no-install-recommends "${missing[@]}"; } || status=$?
-    if [ "$own_policy" = yes ]; then
-        as_root rm -f "$policy"
-    fi
     if [ "$status" -eq 0 ] && [[ " ${missing[*]} " == *" nginx "* ]] && command -v deb-systemd-helper >/dev/null; then
         as_root deb-systemd-helper disable nginx.service >/dev/null 2>&1 || true
     fi
-    return "$status"
-}
+    exit "$status"
+)
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     set -euo pipefail

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/api/client.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
 #include <system_error>
+#include <vector>
 
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <fairlead.grpc.pb.h>
 #include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
 #include <grpcpp/create_channel.h>
 
 #include "controlplane/api/convert.hpp"
+#include "controlplane/config/config.hpp"
 #include "controlplane/publish/descriptor.hpp"
 
 namespace fairlead::api {
@@ -39,6 +44,36 @@ std::optional<Error> why_unreachable(const std::string &path) {
     return error;
 }
 
+/// Whether all of a request's strings are UTF-8, without which the server could not read it.
+bool is_utf8(const google::protobuf::Message &message) {
+    using Field = google::protobuf::FieldDescriptor;
+    std::vector<const Field *> fields;
+    message.GetReflection()->ListFields(message, &fields);
+    const auto is_right = [&message](const Field &field) {
+        if (field.is_repeated()) return true; // no request has such strings
+        if (field.cpp_type() == Field::CPPTYPE_MESSAGE) return is_utf8(message.GetReflection()->GetMessage(message, &field));
+        if (field.cpp_type() != Field::CPPTYPE_STRING) return true;
+        return !config::find_not_utf8(message.GetReflection()->GetString(message, &field));
+    };
+    return std::ranges::all_of(fields, [&](const Field *field) { return is_right(*field); });
+}
+
+std::string name_of(grpc::StatusCode code) {
+    switch (code) {
+    case grpc::StatusCode::CANCELLED: return "CANCELLED";
+    case grpc::StatusCode::UNKNOWN: return "UNKNOWN";
+    case grpc::StatusCode::INVALID_ARGUMENT: return "INVALID_ARGUMENT";
+    case grpc::StatusCode::NOT_FOUND: return "NOT_FOUND";
+    case grpc::StatusCode::PERMISSION_DENIED: return "PERMISSION_DENIED";
+    case grpc::StatusCode::RESOURCE_EXHAUSTED: return "RESOURCE_EXHAUSTED";
+    case grpc::StatusCode::FAILED_PRECONDITION: return "FAILED_PRECONDITION";
+    case grpc::StatusCode::ABORTED: return "ABORTED";
+    case grpc::StatusCode::UNIMPLEMENTED: return "UNIMPLEMENTED";
+    case grpc::StatusCode::INTERNAL: return "INTERNAL";
+    default: return fmt::format("code {}", static_cast<int>(code));
+    }
+}
+
 } // namespace
 
 class Client::Connection {
@@ -49,6 +84,9 @@ class Client::Connection {
     template <class Request, class Reply>
     Answer<Reply> call(grpc::Status (v1::Fairlead::Stub::*method)(grpc::ClientContext *, const Request &, Reply *),
                        const Request &request) {
+        if (!is_utf8(request))
+            return std::unexpected(CallFailure{CallFailure::Kind::kRefused,
+                                               error_of("an argument is not UTF-8", "look at the terminal's character set")});
         if (auto error = why_unreachable(socket_path_))
             return std::unexpected(CallFailure{CallFailure::Kind::kUnreachable, std::move(*error)});
         if (!stub_) {
@@ -70,14 +108,15 @@ class Client::Connection {
         v1::ErrorDetail detail;
         if (!status.error_details().empty() && detail.ParseFromString(status.error_details()))
             return {CallFailure::Kind::kRefused, from_message(detail)};
-        Error error{.what = status.error_message(), .file = socket_path_, .line = 0, .field = {}, .mend = {}};
+        const std::string reason = status.error_message().empty() ? name_of(status.error_code()) : status.error_message();
+        Error error{.what = reason, .file = socket_path_, .line = 0, .field = {}, .mend = {}};
         switch (status.error_code()) {
         case grpc::StatusCode::DEADLINE_EXCEEDED:
             error.what = fmt::format("no answer within {} ms", deadline_.count());
             error.mend = "a change may still be made: see fairlead status; --timeout waits longer";
             return {CallFailure::Kind::kUnreachable, std::move(error)};
         case grpc::StatusCode::UNAVAILABLE:
-            error.what = "fairleadd went away: " + status.error_message();
+            error.what = "fairleadd went away: " + reason;
             error.mend = "see whether it runs, and fairlead status";
             return {CallFailure::Kind::kUnreachable, std::move(error)};
         default: return {CallFailure::Kind::kRefused, std::move(error)};

@@ -45,8 +45,8 @@ void describe_dataplane(v1::StatusReply::Dataplane &message, const publish::Publ
 
 std::string describe(state::FileStanding standing, const std::string &file) {
     switch (standing) {
-    case state::FileStanding::kEdited:
-        return fmt::format("{} was edited and differs from what runs; apply it with fairlead apply -f {}", file, file);
+    case state::FileStanding::kDiffers:
+        return fmt::format("{} differs from what runs; apply it with fairlead apply -f {}", file, file);
     case state::FileStanding::kUnreadable:
         return fmt::format("{} cannot be used; see fairlead check -f {}", file, file);
     default: return {};
@@ -72,13 +72,15 @@ v1::StatusReply status_reply(const state::Controller &controller, const metrics:
         entry.set_rows(service.row_count);
         entry.set_backends(service.backends);
         entry.set_backends_taking(service.backends_taking);
-        entry.set_backends_unresolved(service.backends_unresolved);
+        entry.set_backends_unresolved(static_cast<std::uint32_t>(service.backends_unresolved.size()));
+        for (const wire::Be32 address : service.backends_unresolved) entry.add_unresolved(config::format_ipv4(address));
         entry.set_connections_opened(opened[service.name]);
     }
     const state::FileStanding standing = controller.file_standing();
     reply.set_config_file(controller.config_file());
     reply.set_config_file_differs(standing != state::FileStanding::kNone && standing != state::FileStanding::kSame);
     for (const std::string &warning : view->warnings) reply.add_warnings(warning);
+    if (const std::string trouble = controller.next_hop_trouble(); !trouble.empty()) reply.add_warnings("next hops: " + trouble);
     if (const std::string note = describe(standing, controller.config_file()); !note.empty()) reply.add_warnings(note);
     return reply;
 }
@@ -129,6 +131,14 @@ v1::StatsReply stats_reply(const metrics::Sample &sample) {
         entry.set_connections_unrecorded(worker.connections_unrecorded);
     }
     add_drops(reply, drops);
+    if (const std::uint64_t lost = sample.dataplane.steered[wire::kSteer_no_socket]) {
+        const wire::ReasonText &text = wire::kSteerOutcomes[wire::kSteer_no_socket];
+        v1::StatsReply::Drop &drop = *reply.add_drops();
+        drop.set_packets(lost);
+        drop.set_reason(text.name);
+        drop.set_text(text.text);
+        drop.set_mend(text.mend);
+    }
     for (const wire::GenerationCounters &generation : sample.generations) {
         v1::StatsReply::Generation &entry = *reply.add_generations();
         entry.set_generation(generation.generation);

@@ -22,7 +22,6 @@
 #include <spdlog/spdlog.h>
 
 #include "controlplane/api/handlers.hpp"
-#include "controlplane/publish/descriptor.hpp"
 
 namespace fairlead::api {
 
@@ -38,7 +37,6 @@ Error about(const std::string &path, std::string_view what, std::string mend) {
             .field = {}, .mend = std::move(mend)};
 }
 
-/// Held as long as this process serves the socket; the kernel releases it however the process ends.
 std::expected<publish::Descriptor, Error> lock_socket(const std::string &socket_path) {
     const std::string path = socket_path + ".lock";
     publish::Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -83,9 +81,8 @@ class GroupOnlyUmask {
 
 class Server::Listening {
   public:
-    Listening(std::string socket_path, publish::Descriptor lock, state::Controller &controller,
-              std::shared_ptr<metrics::Statistics> statistics)
-        : socket_path_(std::move(socket_path)), lock_(std::move(lock)), handlers_(controller, std::move(statistics)) {}
+    Listening(std::string socket_path, state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics)
+        : socket_path_(std::move(socket_path)), handlers_(controller, std::move(statistics)) {}
 
     ~Listening() {
         if (!server_) return;
@@ -111,30 +108,34 @@ class Server::Listening {
 
   private:
     std::string socket_path_;
-    publish::Descriptor lock_;
     Handlers handlers_;
     std::unique_ptr<grpc::Server> server_;
 };
 
+std::expected<SocketLock, Error> SocketLock::take(const std::string &socket_path) {
+    if (socket_path.size() >= sizeof(sockaddr_un::sun_path))
+        return std::unexpected(Error{.what = fmt::format("{} bytes are too many for a socket's path", socket_path.size()),
+                                     .file = socket_path, .line = 0, .field = {},
+                                     .mend = fmt::format("give a --runtime-dir with a path of at most {} bytes in all",
+                                                         sizeof(sockaddr_un::sun_path) - 1)});
+    if (auto ok = make_directory(socket_path); !ok) return std::unexpected(std::move(ok.error()));
+    auto lock = lock_socket(socket_path);
+    if (!lock) return std::unexpected(std::move(lock.error()));
+    return SocketLock(socket_path, std::move(*lock));
+}
+
 Server::Server(std::unique_ptr<Listening> listening) : listening_(std::move(listening)) {}
 Server::~Server() = default;
 
-std::expected<std::unique_ptr<Server>, Error> Server::start(const ServerOptions &options, state::Controller &controller,
+std::expected<std::unique_ptr<Server>, Error> Server::start(const SocketLock &lock, const std::string &group,
+                                                            state::Controller &controller,
                                                             std::shared_ptr<metrics::Statistics> statistics) {
-    const std::string &path = options.socket_path;
-    if (path.size() >= sizeof(sockaddr_un::sun_path))
-        return std::unexpected(Error{.what = fmt::format("{} bytes are too many for a socket's path", path.size()),
-                                     .file = path, .line = 0, .field = {},
-                                     .mend = fmt::format("give a --runtime-dir with a path of at most {} bytes in all",
-                                                         sizeof(sockaddr_un::sun_path) - 1)});
-    if (auto ok = make_directory(path); !ok) return std::unexpected(std::move(ok.error()));
-    auto lock = lock_socket(path);
-    if (!lock) return std::unexpected(std::move(lock.error()));
-    auto listening = std::make_unique<Listening>(path, std::move(*lock), controller, std::move(statistics));
+    const std::string &path = lock.socket_path();
+    auto listening = std::make_unique<Listening>(path, controller, std::move(statistics));
     if (!listening->listen())
         return std::unexpected(Error{.what = "cannot listen on this socket", .file = path, .line = 0, .field = {},
                                      .mend = "give a --runtime-dir that is writable and on a file system with sockets"});
-    set_group(path, options.group);
+    set_group(path, group);
     return std::unique_ptr<Server>(new Server(std::move(listening)));
 }
 

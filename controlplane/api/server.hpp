@@ -11,21 +11,35 @@
 
 #include "controlplane/error.hpp"
 #include "controlplane/metrics/statistics.hpp"
+#include "controlplane/publish/descriptor.hpp"
 #include "controlplane/state/controller.hpp"
 
 namespace fairlead::api {
 
-struct ServerOptions {
-    std::string socket_path;
-    std::string group; ///< of the socket; one that does not exist is reported and the owner's group stays
+/// The right to serve a socket: a second instance cannot have it. To be taken before anything is done that
+/// another instance would notice (state saved, generations published). The kernel releases it however the
+/// process ends.
+class SocketLock {
+  public:
+    /// Makes the socket's directory if need be. Errors: another process has it, no permission, the path is too long.
+    [[nodiscard]] static std::expected<SocketLock, Error> take(const std::string &socket_path);
+
+    [[nodiscard]] const std::string &socket_path() const { return socket_path_; }
+
+  private:
+    SocketLock(std::string socket_path, publish::Descriptor lock)
+        : socket_path_(std::move(socket_path)), lock_(std::move(lock)) {}
+    std::string socket_path_;
+    publish::Descriptor lock_;
 };
 
 class Server {
   public:
-    /// Replaces a stale socket. A live second instance is kept off by a lock beside the socket.
-    /// `controller` must outlive the server.
+    /// Serves the lock's socket; a stale one is replaced. `lock` and `controller` must outlive the server.
+    /// @param group of the socket; one that does not exist is reported and the owner's group stays.
     [[nodiscard]] static std::expected<std::unique_ptr<Server>, Error>
-    start(const ServerOptions &options, state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics);
+    start(const SocketLock &lock, const std::string &group, state::Controller &controller,
+          std::shared_ptr<metrics::Statistics> statistics);
     ~Server(); ///< refuses new calls, lets those under way finish, removes the socket
     Server(const Server &) = delete;
     Server &operator=(const Server &) = delete;

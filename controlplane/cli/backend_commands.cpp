@@ -90,7 +90,7 @@ void list(Session &session, const std::string &service, Output output) {
         if (config->services.empty())
             return session.fail(error_in("SERVICE", fmt::format("\"{}\" does not exist", service), "see fairlead service list"));
     }
-    fmt::print("{}", output == Output::kJson ? config_json(*config) : backend_table(*config));
+    fmt::print("{}", (output == Output::kJson ? backend_list_json : backend_table)(*config, session.unresolved()));
 }
 
 void add_list_command(CLI::App &backend, Session &session) {

@@ -19,7 +19,7 @@ void apply(Session &session, const std::string &file, bool is_dry_run) {
     if (const auto parsed = config::parse(*text, file); !parsed) return session.fail(parsed.error());
     v1::ApplyRequest request;
     request.set_text(std::move(*text));
-    request.set_file_name(file);
+    request.set_file_name(config::find_not_utf8(file) ? "the file" : file); // it is for errors only
     request.set_dry_run(is_dry_run);
     const auto answer = session.client().apply(request);
     if (answer && is_dry_run) fmt::print("{} could be applied\n", file);
@@ -32,7 +32,7 @@ void get(Session &session, Output output) {
     const auto config = api::from_message(reply->config());
     if (!config) return session.fail(config.error());
     switch (output) {
-    case Output::kTable: fmt::print("{}\n{}", service_table(*config), backend_table(*config)); break;
+    case Output::kTable: fmt::print("{}\n{}", service_table(*config), backend_table(*config, session.unresolved())); break;
     case Output::kJson: fmt::print("{}", config_json(*config)); break;
     case Output::kYaml: fmt::print("{}", config::format_yaml(*config)); break;
     }

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /// fairlead: the control command line. A thin client of fairleadd's API, and offline tools.
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+#include <system_error>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "controlplane/cli/replay.hpp"
 #include "controlplane/cli/session.hpp"
+#include "controlplane/config/yaml_tree.hpp"
 
 namespace {
 
@@ -18,6 +24,30 @@ std::string command_line_of(const CLI::App &app) {
         text += " " + command->get_name();
     }
     return text;
+}
+
+/// A word where a subcommand belongs that is none; nothing: something else is wrong.
+std::optional<std::string> unknown_command(const CLI::App &app) {
+    const CLI::App *command = &app;
+    while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+    const std::vector<const CLI::App *> known = command->get_subcommands([](const CLI::App *) { return true; });
+    const std::vector<std::string> words = command->remaining();
+    if (known.empty() || words.empty() || words.front().starts_with('-')) return std::nullopt;
+    std::string names;
+    for (const CLI::App *each : known) names += (names.empty() ? "" : ", ") + each->get_name();
+    return fmt::format("{} is no command of {}; give one of {}", config::quoted(words.front()), command_line_of(app), names);
+}
+
+/// Not by fmt::print, which throws when nobody can be told.
+int fail(const std::string &text, int exit_code) {
+    std::fputs(("fairlead: " + text + "\n").c_str(), stderr);
+    return exit_code;
+}
+
+/// Output that did not arrive is no success.
+int finish(int exit_code) {
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+    return fail(fmt::format("cannot write the answer: {}", std::generic_category().message(errno)), cli::kRefused);
 }
 
 } // namespace
@@ -38,13 +68,11 @@ int main(int argc, char **argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success &success) {
-        return app.exit(success); // --help, --version
+        return finish(app.exit(success)); // --help, --version
     } catch (const CLI::ParseError &error) {
-        fmt::print(stderr, "fairlead: {}\nsee: {} --help\n", error.what(), command_line_of(app));
-        return cli::kUsage;
+        return fail(fmt::format("{}\nsee: {} --help", unknown_command(app).value_or(error.what()), command_line_of(app)), cli::kUsage);
     } catch (const std::exception &error) {
-        fmt::print(stderr, "fairlead: {}\n", error.what());
-        return cli::kRefused;
+        return fail(error.what(), cli::kRefused);
     }
-    return session.exit_code;
+    return finish(session.exit_code);
 }

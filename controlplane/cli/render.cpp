@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controlplane/cli/table.hpp"
+#include "controlplane/config/yaml_tree.hpp"
 
 namespace fairlead::cli {
 
@@ -74,22 +75,35 @@ Json to_json(const pb::Message &message) {
     return json;
 }
 
+std::string backend_state(const config::Service &service, const config::Backend &backend, const Unresolved &unresolved) {
+    const std::string state = backend.drain ? "draining" : backend.weight == 0 ? "no new flows" : "up";
+    if (!unresolved.contains({service.name, config::format_ipv4(backend.address)})) return state;
+    return state == "up" ? "unresolved" : state + ", unresolved";
+}
+
 std::string dump(const Json &json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
 } // namespace
 
 void add_output_option(CLI::App &command, Output &output, const std::vector<Output> &forms) {
     static const std::map<Output, std::string> kNames = {{Output::kTable, "table"}, {Output::kJson, "json"}, {Output::kYaml, "yaml"}};
-    std::vector<std::pair<std::string, Output>> choices;
-    std::string listed;
-    for (const Output form : forms) {
-        choices.emplace_back(kNames.at(form), form);
-        listed += (listed.empty() ? "" : "|") + kNames.at(form);
+    std::string listed, named;
+    for (std::size_t i = 0; i < forms.size(); ++i) {
+        listed += (i == 0 ? "" : "|") + kNames.at(forms[i]);
+        named += (i == 0 ? "" : i + 1 < forms.size() ? ", " : " or ") + kNames.at(forms[i]);
     }
+    const auto to_number = [forms, named](std::string &word) { // an enum is read from its number
+        for (const Output form : forms)
+            if (CLI::detail::to_lower(word) == kNames.at(form)) {
+                word = std::to_string(static_cast<int>(form));
+                return std::string();
+            }
+        return fmt::format("{} is not a form; give {}", config::quoted(word), named);
+    };
     output = forms.front();
     command.add_option("-o,--output", output, "Form of the answer: " + listed)
         ->type_name(listed)
-        ->transform(CLI::CheckedTransformer(choices, CLI::ignore_case).description(""));
+        ->transform(CLI::Validator(to_number, ""));
 }
 
 std::string service_table(const config::Config &config) {
@@ -101,14 +115,32 @@ std::string service_table(const config::Config &config) {
     return table.format();
 }
 
-std::string backend_table(const config::Config &config) {
+std::string backend_table(const config::Config &config, const Unresolved &unresolved) {
     Table table({"SERVICE", "ADDRESS", ">WEIGHT", "STATE"});
     for (const config::Service &service : config.services) {
         for (const config::Backend &backend : service.backends)
             table.add({service.name, config::format_ipv4(backend.address), std::to_string(backend.weight),
-                       backend.drain ? "draining" : backend.weight == 0 ? "no new flows" : "up"});
+                       backend_state(service, backend, unresolved)});
     }
     return table.format();
+}
+
+std::string service_list_json(const config::Config &config) {
+    Json list = Json::array();
+    for (const config::Service &service : config.services) list.push_back(service_json(service));
+    return dump(list);
+}
+
+std::string backend_list_json(const config::Config &config, const Unresolved &unresolved) {
+    Json list = Json::array();
+    for (const config::Service &service : config.services)
+        for (const config::Backend &backend : service.backends)
+            list.push_back({{"service", service.name},
+                            {"address", config::format_ipv4(backend.address)},
+                            {"weight", backend.weight},
+                            {"drain", backend.drain},
+                            {"state", backend_state(service, backend, unresolved)}});
+    return dump(list);
 }
 
 std::string config_json(const config::Config &config) {

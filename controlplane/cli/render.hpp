@@ -2,7 +2,9 @@
 /// Answers as text: the configuration in three forms, other messages as JSON.
 #pragma once
 
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -21,7 +23,14 @@ enum class Output { kTable, kJson, kYaml };
 void add_output_option(CLI::App &command, Output &output, const std::vector<Output> &forms);
 
 [[nodiscard]] std::string service_table(const config::Config &config);
-[[nodiscard]] std::string backend_table(const config::Config &config);
+
+/// Backends without a next hop, as names of services and addresses.
+using Unresolved = std::set<std::pair<std::string, std::string>>;
+[[nodiscard]] std::string backend_table(const config::Config &config, const Unresolved &unresolved);
+
+/// Lists and nothing else: the seed is not for everyone who wants to see the services.
+[[nodiscard]] std::string service_list_json(const config::Config &config);
+[[nodiscard]] std::string backend_list_json(const config::Config &config, const Unresolved &unresolved);
 
 /// The same keys and values as in the YAML file.
 [[nodiscard]] std::string config_json(const config::Config &config);

@@ -6,13 +6,16 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
 
 #include "controlplane/cli/capture.hpp"
 #include "controlplane/cli/offline_balancer.hpp"
+#include "controlplane/config/yaml_tree.hpp"
 
 namespace fairlead::cli {
 
@@ -20,9 +23,38 @@ namespace {
 
 struct ReplayOptions {
     std::string config, in, out, decisions;
-    std::vector<std::pair<std::uint64_t, std::string>> at;
-    std::vector<std::uint64_t> forget;
+    std::vector<std::pair<std::string, std::string>> at;
+    std::vector<std::string> forget;
 };
+
+std::uint64_t packet_number(const std::string &option, const std::string &text) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size())
+        throw CLI::ValidationError(option, fmt::format("{} is not the number of a packet; count from 0", config::quoted(text)));
+    return number;
+}
+
+/// Devices and pipes may well be named twice.
+bool is_same_file(const std::string &one, const std::string &other) {
+    namespace fs = std::filesystem;
+    std::error_code failure;
+    if (fs::exists(one, failure) && !fs::is_regular_file(one, failure)) return false;
+    if (fs::equivalent(one, other, failure)) return true;
+    return fs::weakly_canonical(one, failure) == fs::weakly_canonical(other, failure);
+}
+
+/// What is written must not be what is read, nor be written twice.
+void check_paths(const ReplayOptions &options) {
+    std::vector<std::pair<std::string, std::string>> others{{"--config", options.config}, {"--in", options.in}};
+    for (const auto &[packet, path] : options.at) others.emplace_back("--at", path);
+    for (const auto &[option, path] : {std::pair{"--out", &options.out}, std::pair{"--decisions", &options.decisions}}) {
+        for (const auto &[other, other_path] : others)
+            if (is_same_file(*path, other_path))
+                throw CLI::ValidationError(option, fmt::format("{} is the file of {} too; name another", *path, other));
+        others.emplace_back(option, *path);
+    }
+}
 
 const char *name_of(core::Verdict verdict) {
     switch (verdict) {
@@ -49,16 +81,18 @@ nlohmann::ordered_json text_or_null(const std::string &text) {
 /// One run of the command, packet by packet: bursts would change nothing but the order of memory accesses.
 class Replay {
   public:
-    explicit Replay(const ReplayOptions &options) : options_(options) {}
+    explicit Replay(const ReplayOptions &options);
     [[nodiscard]] std::expected<void, Error> run();
 
   private:
     [[nodiscard]] std::expected<void, Error> load_configs();
     [[nodiscard]] std::expected<void, Error> change_before(std::uint64_t packet);
+    void warn_beyond(std::uint64_t packets) const;
     void decide(std::uint64_t packet, const CapturedPacket &captured, CaptureWriter &writer, std::ostream &decisions);
 
     static constexpr std::size_t kHeadroom = 128;
     const ReplayOptions &options_;
+    std::map<std::uint64_t, std::string> at_; ///< files, by the packet before which they are adopted
     std::map<std::uint64_t, config::Config> configs_; ///< by the packet before which they are adopted
     std::set<std::uint64_t> forget_;
     OfflineBalancer balancer_;
@@ -66,16 +100,26 @@ class Replay {
     std::uint64_t now_ns_ = 0; ///< the latest timestamp: time never runs backwards
 };
 
+/// Throws CLI::ValidationError: what is wrong with the options is wrong before anything is opened.
+Replay::Replay(const ReplayOptions &options) : options_(options) {
+    check_paths(options);
+    for (const auto &[packet, path] : options.at)
+        if (!at_.emplace(packet_number("--at", packet), path).second)
+            throw CLI::ValidationError("--at", fmt::format("packet {} is named twice", packet));
+    for (const std::string &packet : options.forget)
+        if (!forget_.insert(packet_number("--forget", packet)).second)
+            throw CLI::ValidationError("--forget", fmt::format("packet {} is named twice", packet));
+}
+
 std::expected<void, Error> Replay::load_configs() {
     auto first = config::parse_file(options_.config);
     if (!first) return std::unexpected(first.error());
     configs_.emplace(0, *std::move(first));
-    for (const auto &[packet, path] : options_.at) {
+    for (const auto &[packet, path] : at_) {
         auto config = config::parse_file(path);
         if (!config) return std::unexpected(config.error());
         configs_.insert_or_assign(packet, *std::move(config));
     }
-    forget_.insert(options_.forget.begin(), options_.forget.end());
     for (const auto &[packet, config] : configs_)
         if (!config.balancer.seed) {
             fmt::print(stderr, "fairlead: replay: balancer.seed is missing: rows are those of an all-zero seed, not a node's\n");
@@ -95,11 +139,14 @@ std::expected<void, Error> Replay::run() {
     if (auto loaded = load_configs(); !loaded) return loaded;
     auto reader = CaptureReader::open(options_.in);
     if (!reader) return std::unexpected(reader.error());
+    const Error cannot_write{.what = "cannot be written", .file = options_.decisions, .line = 0, .field = {}, .mend = "name a file that can be written"};
+    std::ofstream decisions(options_.decisions);
+    if (!decisions) return std::unexpected(cannot_write);
     auto writer = CaptureWriter::create(options_.out);
     if (!writer) return std::unexpected(writer.error());
-    std::ofstream decisions(options_.decisions);
 
-    for (std::uint64_t packet = 0;; ++packet) {
+    std::uint64_t packet = 0;
+    for (;; ++packet) {
         auto captured = reader->next();
         if (!captured) return std::unexpected(captured.error());
         if (!*captured) break;
@@ -108,9 +155,18 @@ std::expected<void, Error> Replay::run() {
         decide(packet, **captured, *writer, decisions);
     }
     decisions.close();
-    if (!decisions)
-        return std::unexpected(Error{.what = "cannot be written", .file = options_.decisions, .line = 0, .field = {}, .mend = "name a file that can be written"});
+    if (!decisions) return std::unexpected(cannot_write);
+    warn_beyond(packet);
     return writer->finish();
+}
+
+void Replay::warn_beyond(std::uint64_t packets) const {
+    const auto warn = [packets](const char *option, std::uint64_t packet) {
+        if (packet >= packets)
+            fmt::print(stderr, "fairlead: replay: {} {} did nothing: the capture has {} packets\n", option, packet, packets);
+    };
+    for (const auto &[packet, path] : at_) warn("--at", packet);
+    for (const std::uint64_t packet : forget_) warn("--forget", packet);
 }
 
 void Replay::decide(std::uint64_t packet, const CapturedPacket &captured, CaptureWriter &writer, std::ostream &decisions) {

@@ -77,7 +77,7 @@ void list(Session &session, Output output) {
     if (!reply) return session.fail(reply.error());
     const auto config = api::from_message(reply->config());
     if (!config) return session.fail(config.error());
-    fmt::print("{}", output == Output::kJson ? config_json(*config) : service_table(*config));
+    fmt::print("{}", output == Output::kJson ? service_list_json(*config) : service_table(*config));
 }
 
 } // namespace

@@ -24,6 +24,14 @@ void Session::fail(const Error &error) {
     exit_code = kRefused;
 }
 
+Unresolved Session::unresolved() {
+    Unresolved unresolved;
+    if (const auto status = client().status())
+        for (const auto &service : status->services())
+            for (const std::string &address : service.unresolved()) unresolved.emplace(service.name(), address);
+    return unresolved;
+}
+
 void Session::report(const api::Answer<v1::ChangeReply> &answer) {
     if (!answer) {
         fail(answer.error());

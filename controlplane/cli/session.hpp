@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "controlplane/api/client.hpp"
+#include "controlplane/cli/render.hpp"
 #include "controlplane/error.hpp"
 
 namespace fairlead::cli {
@@ -34,6 +35,9 @@ class Session {
     /// `fairlead: ...` on stderr, and the exit code that goes with it.
     void fail(const api::CallFailure &failure);
     void fail(const Error &error);
+
+    /// Backends without a next hop; none when the daemon does not say.
+    [[nodiscard]] Unresolved unresolved();
 
     /// Says what a change came to.
     void report(const api::Answer<v1::ChangeReply> &answer);

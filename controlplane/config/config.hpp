@@ -102,6 +102,9 @@ inline constexpr std::size_t kConfigTextSizeMax = 16u << 20;
 [[nodiscard]] std::optional<std::uint8_t> parse_forwarding(std::string_view word);
 [[nodiscard]] std::optional<std::uint16_t> parse_port(std::string_view word);
 
+/// Where `text` stops being UTF-8 (RFC 3629), in bytes; nothing: it does not.
+[[nodiscard]] std::optional<std::size_t> find_not_utf8(std::string_view text);
+
 /// `30s`, `5m`, `6h`, or seconds as a bare number.
 [[nodiscard]] std::optional<std::uint32_t> parse_duration_s(std::string_view text);
 [[nodiscard]] std::string format_duration_s(std::uint32_t seconds);

@@ -59,7 +59,7 @@ class Reader {
         }
         for (const YamlNode::Entry &entry : node.entries)
             if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
-                fail(entry.line, join(path, entry.key.size() <= 60 ? entry.key : entry.key.substr(0, 60)),
+                fail(entry.line, join(path, cut(entry.key)),
                      "unknown key", "known here: " + listed(known));
                 return false;
             }
@@ -220,6 +220,12 @@ std::expected<Config, Error> parse(std::string_view text, std::string_view file_
     if (text.size() > kConfigTextSizeMax)
         return std::unexpected(about_file(file_name, fmt::format("{} bytes are too many", text.size()),
                                           fmt::format("give at most {} MiB", kConfigTextSizeMax >> 20)));
+    if (const auto at = find_not_utf8(text))
+        return std::unexpected(Error{.what = fmt::format("byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(text[*at])),
+                                     .file = std::string(file_name),
+                                     .line = 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(*at), '\n')),
+                                     .field = {},
+                                     .mend = "save the file as UTF-8"});
     auto tree = read_yaml(text, file_name);
     if (!tree) return std::unexpected(std::move(tree.error()));
     if (tree->root == nullptr || tree->root->kind == YamlNode::Kind::kNull)

@@ -16,7 +16,31 @@ std::optional<std::uint64_t> parse_decimal(std::string_view text) {
     return value;
 }
 
+/// Bytes of the character that `text` begins with (RFC 3629, section 4); 0: none begins there.
+std::size_t utf8_size(std::string_view text) {
+    const auto at = [text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    const unsigned first = at(0);
+    if (first < 0x80) return 1;
+    const std::size_t size = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    // Neither longer than need be, nor a surrogate, nor beyond U+10FFFF.
+    const unsigned second_min = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    const unsigned second_max = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (size != 0 && (at(1) < second_min || at(1) > second_max)) return 0;
+    for (std::size_t i = 2; i < size; ++i)
+        if (at(i) < 0x80 || at(i) > 0xbf) return 0;
+    return size;
+}
+
 } // namespace
+
+std::optional<std::size_t> find_not_utf8(std::string_view text) {
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t size = utf8_size(text.substr(at));
+        if (size == 0) return at;
+        at += size;
+    }
+    return std::nullopt;
+}
 
 std::string_view protocol_name(std::uint8_t protocol) {
     return protocol == wire::kIpProtocolUdp ? "udp" : "tcp";

@@ -249,16 +249,24 @@ std::expected<YamlTree, Error> read_yaml(std::string_view text, std::string_view
     return tree;
 }
 
-std::string quoted(std::string_view value) {
+std::string_view cut(std::string_view value) {
     constexpr std::size_t kShownMax = 60;
+    if (value.size() <= kShownMax) return value;
+    std::size_t size = kShownMax;
+    while (size > 0 && (static_cast<unsigned char>(value[size]) & 0xc0) == 0x80) --size;
+    return value.substr(0, size);
+}
+
+std::string quoted(std::string_view value) {
+    const std::string_view shown = cut(value);
     std::string text = "\"";
-    for (const char c : value.substr(0, kShownMax)) {
+    for (const char c : shown) {
         const auto byte = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\') text += fmt::format("\\{}", c);
         else if (byte < 0x20 || byte == 0x7f) text += fmt::format("\\x{:02x}", byte);
         else text += c;
     }
-    return text + (value.size() > kShownMax ? "...\"" : "\"");
+    return text + (value.size() > shown.size() ? "...\"" : "\"");
 }
 
 } // namespace fairlead::config

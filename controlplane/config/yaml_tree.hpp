@@ -47,6 +47,9 @@ struct YamlTree {
 /// One document; anything else, a duplicate key, a tag or too much of anything is an error.
 [[nodiscard]] std::expected<YamlTree, Error> read_yaml(std::string_view text, std::string_view file_name);
 
+/// What of a long value is shown: whole UTF-8 characters.
+[[nodiscard]] std::string_view cut(std::string_view value);
+
 /// A value as it appears in an error: in quotes, unprintable bytes escaped, long ones cut.
 [[nodiscard]] std::string quoted(std::string_view value);
 

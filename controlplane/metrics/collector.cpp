@@ -169,6 +169,11 @@ void render_dataplane(std::vector<MetricFamily> &families, const Sample &sample)
     start.add(static_cast<double>(sample.dataplane.started_unix_ns) / 1e9);
     families.push_back(start.take());
 
+    Family steered(kCounter, "fairlead_steer_packets_total", "What the steering program did with packets on AF_XDP ports.");
+    for (std::size_t outcome = 0; outcome < wire::kSteerOutcomeCount; ++outcome)
+        steered.add(sample.dataplane.steered[outcome], {{"outcome", wire::kSteerOutcomes[outcome].name}});
+    families.push_back(steered.take());
+
     Family packets(kCounter, "fairlead_generation_packets_total", "Packets decided by each of the last generations.");
     const std::size_t exported = std::min(sample.generations.size(), kGenerationsExported);
     for (auto entry = sample.generations.end() - static_cast<std::ptrdiff_t>(exported);

@@ -204,6 +204,10 @@ void NextHopResolver::Loop::on_event(const nlmsghdr &message) {
 void NextHopResolver::Loop::read_everything() {
     routes_changed_ = false;
     read_at_ = Clock::now();
+    {
+        const std::lock_guard lock(mutex_);
+        trouble_.clear();
+    }
     dump_links();
     look_up_routes();
     dump_neighbours();
@@ -228,7 +232,10 @@ void NextHopResolver::Loop::look_up_routes() {
     }
     for (const wire::Be32 address : addresses) {
         const auto route = look_up_route(queries_, address);
-        if (!route) return note("look up a route", std::unexpected(route.error()));
+        if (!route) {
+            note("look up a route", std::unexpected(route.error()));
+            continue;
+        }
         const std::lock_guard lock(mutex_);
         table_.on_route(address, *route, Clock::now());
     }

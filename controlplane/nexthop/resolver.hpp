@@ -58,7 +58,7 @@ class NextHopResolver {
     [[nodiscard]] bool settle(std::chrono::milliseconds patience) const;
 
     /// Why the kernel was last not asked for something (no privilege, its neighbour table is full);
-    /// empty: it always was.
+    /// empty: it always was, since everything was last read.
     [[nodiscard]] std::string trouble() const;
 
     /// Times the thread woke up; tests hold it against a busy loop.

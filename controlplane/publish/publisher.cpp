@@ -27,6 +27,10 @@ std::unexpected<PublishFailure> fail(Kind kind, Error error) {
     return std::unexpected(PublishFailure{kind, std::move(error)});
 }
 
+Error not_above(std::uint64_t generation, std::uint64_t running) {
+    return error_of(fmt::format("generation {} does not exceed {}, which the dataplane runs", generation, running));
+}
+
 /// An event that descriptors can wait for: set by one thread, polled by another.
 class Signal {
   public:
@@ -87,6 +91,7 @@ class Publisher::Loop {
     Outcome await_answer(const Snapshot &snapshot, const Patience &patience, Adoption adoption);
     void adopted(const Snapshot &snapshot);
     Outcome refused(const std::string &reason);
+    Outcome stale(const Snapshot &snapshot, std::uint64_t running);
     Outcome lost(const SocketFailure &failure);
 
     const Options options_;
@@ -114,8 +119,7 @@ Outcome Publisher::Loop::publish(const Snapshot &snapshot) {
     if (!status_.connected)
         return fail(Kind::kDisconnected, error_of("not connected to the dataplane: " + status_.last_error));
     if (snapshot.generation <= status_.generation)
-        return fail(Kind::kStale, error_of(fmt::format("generation {} does not exceed {}, which the dataplane runs",
-                                                       snapshot.generation, status_.generation)));
+        return fail(Kind::kStale, not_above(snapshot.generation, status_.generation));
     request_ = &request;
     requested_.raise();
     // No deadline here: the thread has one, and whatever becomes of the connection it sets the outcome.
@@ -264,6 +268,7 @@ Outcome Publisher::Loop::await_answer(const Snapshot &snapshot, const Patience &
             return lost({false, error_of(fmt::format("dataplane: an answer of type {} to another question",
                                                      message->type))});
         const auto refusal = message->as<wire::ControlRefused>();
+        if (refusal.segment_id == 0 && refusal.running >= snapshot.generation) return stale(snapshot, refusal.running);
         if (refusal.segment_id == 0)
             return refused(segment_reason.empty() ? text_of(refusal.reason) : segment_reason);
         held_.erase(refusal.segment_id);
@@ -287,6 +292,13 @@ Outcome Publisher::Loop::refused(const std::string &reason) {
     ++status_.refused;
     status_.last_error = "dataplane: " + reason;
     return fail(Kind::kRefused, error_of("the dataplane refused it: " + reason));
+}
+
+/// Another publisher's generation runs: the contents were not at fault, the number was.
+Outcome Publisher::Loop::stale(const Snapshot &snapshot, std::uint64_t running) {
+    const std::lock_guard lock(mutex_);
+    status_.generation = running;
+    return fail(Kind::kStale, not_above(snapshot.generation, running));
 }
 
 /// An answer that may still come would be taken for the next one's, so the connection ends with it.

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "controlplane/nexthop/vip_routes.hpp"
@@ -41,6 +42,12 @@ std::vector<wire::Be32> backends_of(const config::Config &config) {
 
 std::unexpected<ChangeRefusal> refused(ChangeRefusal::Kind kind, Error error) {
     return std::unexpected(ChangeRefusal{kind, std::move(error)});
+}
+
+/// Of a publication that no event will repeat (a new connection repeats the others); empty: none.
+std::string reason_to_retry(const std::expected<void, publish::PublishFailure> &published) {
+    const bool is_retried = !published && (published.error().kind == Kind::kRefused || published.error().kind == Kind::kStale);
+    return is_retried ? published.error().error.format() : "";
 }
 
 } // namespace
@@ -84,10 +91,6 @@ std::expected<void, Error> Controller::begin() {
     auto allocation = allocate(state.allocation, state.config, clock.now_s);
     if (!allocation) return std::unexpected(std::move(allocation.error()));
     state.allocation = std::move(*allocation);
-    if (auto ok = file_.save(state, clock); !ok) return ok;
-    RowSet rows = row_sets_.build({}, state);
-    standing_ = {std::move(state), std::move(rows)};
-
     auto resolver = nexthop::NextHopResolver::open([this] {
         const std::lock_guard lock(mutex_);
         have_hops_changed_ = true;
@@ -95,6 +98,9 @@ std::expected<void, Error> Controller::begin() {
     });
     if (!resolver) return std::unexpected(std::move(resolver.error()));
     resolver_ = std::move(*resolver);
+    if (auto ok = file_.save(state, clock); !ok) return ok;
+    RowSet rows = row_sets_.build({}, state);
+    standing_ = {std::move(state), std::move(rows)};
     follow_next_hops();
     set_blackholes(nullptr);
     statistics_->set_directory(directory_of(standing_.state));
@@ -128,7 +134,7 @@ void Controller::log_file_standing() const {
     case FileStanding::kUnchanged:
         spdlog::info("running from saved state, which was changed through the API since {} was applied", file);
         break;
-    case FileStanding::kEdited:
+    case FileStanding::kDiffers:
         spdlog::warn("running from saved state; {} differs: apply it with fairlead apply -f {}", file, file);
         break;
     case FileStanding::kUnreadable:
@@ -214,17 +220,19 @@ Controller::Done Controller::make_change(const Mutation &mutation, const ChangeO
             take_back(std::move(before));
             return refused(ChangeRefusal::Kind::kDataplane, published.error().error);
         }
-        set_blackholes(nullptr);
-        refusal_.clear();
+        refusal_ = reason_to_retry(published);
         if (!published && published.error().kind != Kind::kDisconnected) not_adopted = "saved; " + published.error().error.format();
         spdlog::info("generation {}: {}", standing_.state.generation, published ? "adopted" : not_adopted);
     }
+    set_blackholes(nullptr);
     describe_standing();
     const publish::PublisherStatus dataplane = publisher_->status();
     outcome.generation = standing_.state.generation;
     outcome.is_adopted = dataplane.connected && dataplane.generation == standing_.state.generation;
     if (!outcome.is_adopted) outcome.warnings.push_back(std::move(not_adopted));
     for (const std::string &warning : blackhole_warnings_) outcome.warnings.push_back(warning);
+    for (std::string &warning : next_hop_warnings()) outcome.warnings.push_back(std::move(warning));
+    if (const std::string trouble = next_hop_trouble(); !trouble.empty()) outcome.warnings.push_back("next hops: " + trouble);
     return outcome;
 }
 
@@ -247,13 +255,14 @@ void Controller::republish(std::string_view why) {
     if (auto ok = file_.save(standing_.state, BootClock::read()); !ok)
         spdlog::error("generation {} is published unsaved: {}", standing_.state.generation, ok.error().format());
     const auto published = publish_standing();
-    refusal_ = !published && published.error().kind == Kind::kRefused ? published.error().error.format() : "";
+    refusal_ = reason_to_retry(published);
     if (published) spdlog::info("generation {}: adopted ({})", standing_.state.generation, why);
     else spdlog::warn("generation {}: {} ({})", standing_.state.generation, published.error().error.format(), why);
     describe_standing();
 }
 
 void Controller::take_changed_hops() {
+    if (!vips_blackholed_) set_blackholes(nullptr); // what was in the way may have gone with a route or an address
     if (publisher_->status().connected && hops_of(forwarding_now()) != hops_published_) republish("next hops changed");
     else describe_standing();
 }
@@ -275,11 +284,11 @@ void Controller::follow_next_hops() {
 /// Publishes what stands. A dataplane that turns out to be ahead gets a higher number.
 std::expected<void, publish::PublishFailure> Controller::publish_standing() {
     constexpr int kAttempts = 3;
+    // What is not resolved in time is published as unresolved, and again as soon as it is.
+    (void)resolver_->settle(options_.settle);
     for (int attempt = 1;; ++attempt) {
         if (!publisher_->status().connected)
             return std::unexpected(publish::PublishFailure{Kind::kDisconnected, error_of("dataplane not connected")});
-        // What is not resolved in time is published as unresolved, and again as soon as it is.
-        (void)resolver_->settle(options_.settle);
         publish::ForwardingState forwarding = forwarding_now();
         std::vector<Hop> hops = hops_of(forwarding);
         auto snapshot = snapshot_factory_.build(std::move(forwarding), standing_.rows, row_sets_);
@@ -305,15 +314,33 @@ void Controller::set_blackholes(const config::Config *also) {
     if (!options_.has_vip_blackholes) return;
     std::vector<wire::Be32> vips = vips_of(standing_.state.config, also);
     if (vips == vips_blackholed_) return;
-    blackhole_warnings_.clear();
     const auto change = nexthop::set_vip_blackholes(vips);
-    if (!change) {
-        blackhole_warnings_.push_back("VIPs are not blackholed in this host's kernel: " + change.error().format());
-    } else {
-        vips_blackholed_ = std::move(vips);
-        for (const Error &conflict : change->conflicts) blackhole_warnings_.push_back(conflict.format());
-    }
+    std::vector<std::string> warnings;
+    if (!change) warnings.push_back("VIPs are not blackholed in this host's kernel: " + change.error().format());
+    else
+        for (const Error &conflict : change->conflicts) warnings.push_back(conflict.format());
+    // Only what is whole is remembered: with a conflict the next change tries again.
+    vips_blackholed_ = warnings.empty() ? std::optional(std::move(vips)) : std::nullopt;
+    if (warnings == blackhole_warnings_) return;
+    blackhole_warnings_ = std::move(warnings);
     for (const std::string &warning : blackhole_warnings_) spdlog::warn("{}", warning);
+}
+
+/// A sentence for each backend that traffic cannot be sent to; of very many, the first.
+std::vector<std::string> Controller::next_hop_warnings() const {
+    constexpr std::size_t kNamedMax = 8;
+    std::vector<std::string> warnings;
+    const config::Config &config = standing_.state.config;
+    if (config.balancer.next_hop_mac) return warnings;
+    std::size_t unresolved = 0;
+    for (const wire::Be32 address : backends_of(config)) {
+        const nexthop::NextHop hop = resolver_->find(address);
+        if (!hop.resolved && ++unresolved <= kNamedMax)
+            warnings.push_back(fmt::format("backend {} has no next hop: {}", config::format_ipv4(address), nexthop::describe(hop.state)));
+    }
+    if (unresolved > kNamedMax)
+        warnings.push_back(fmt::format("{} more backends have no next hop: see fairlead backend list", unresolved - kNamedMax));
+    return warnings;
 }
 
 /// Leaves a new View for the readers.
@@ -324,6 +351,7 @@ void Controller::describe_standing() {
     view->generation = state.generation;
     view->config_digest = state.config_digest;
     view->warnings = blackhole_warnings_;
+    for (std::string &warning : next_hop_warnings()) view->warnings.push_back(std::move(warning));
     if (!refusal_.empty()) view->warnings.push_back("the dataplane refused the last generation: " + refusal_);
     for (const config::Service &service : state.config.services) {
         const ServiceRows &rows = *standing_.rows.at(key_of(service));
@@ -334,8 +362,8 @@ void Controller::describe_standing() {
         entry.backends = static_cast<std::uint32_t>(service.backends.size());
         for (const config::Backend &backend : service.backends) {
             entry.backends_taking += !backend.drain && backend.weight > 0;
-            entry.backends_unresolved +=
-                !state.config.balancer.next_hop_mac && !resolver_->find(backend.address).resolved;
+            if (!state.config.balancer.next_hop_mac && !resolver_->find(backend.address).resolved)
+                entry.backends_unresolved.push_back(backend.address);
         }
     }
     const std::lock_guard lock(mutex_);
@@ -356,7 +384,7 @@ FileStanding Controller::file_standing() const {
     const auto parsed = config::parse(*text, options_.config_file);
     if (!parsed) return FileStanding::kUnreadable;
     if (*parsed == current->config) return FileStanding::kSame;
-    return is_unchanged ? FileStanding::kUnchanged : FileStanding::kEdited;
+    return is_unchanged ? FileStanding::kUnchanged : FileStanding::kDiffers;
 }
 
 } // namespace fairlead::state

@@ -20,6 +20,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -69,7 +70,7 @@ struct View {
         std::uint32_t row_count = 0;
         std::uint32_t backends = 0;
         std::uint32_t backends_taking = 0;     ///< neither drained nor of weight 0
-        std::uint32_t backends_unresolved = 0; ///< without a next hop, as last published
+        std::vector<wire::Be32> backends_unresolved; ///< without a next hop
     };
     config::Config config;
     std::uint64_t generation = 0; ///< the desired one
@@ -83,7 +84,7 @@ enum class FileStanding {
     kNone,        ///< no file was given
     kSame,        ///< it says what runs
     kUnchanged,   ///< it is as it was when it was applied; the state has changed since through the API
-    kEdited,      ///< it was changed since and says something else
+    kDiffers,     ///< it says something else than what runs
     kUnreadable,  ///< missing or invalid
 };
 
@@ -116,6 +117,7 @@ class Controller {
     [[nodiscard]] std::shared_ptr<const View> view() const;
     [[nodiscard]] publish::PublisherStatus dataplane() const { return publisher_->status(); }
     [[nodiscard]] FileStanding file_standing() const; ///< reads the file
+    [[nodiscard]] std::string next_hop_trouble() const { return resolver_->trouble(); }
     [[nodiscard]] const std::string &config_file() const { return options_.config_file; }
 
   private:
@@ -138,6 +140,7 @@ class Controller {
     void follow_next_hops();
     void set_blackholes(const config::Config *also);
     void describe_standing();
+    [[nodiscard]] std::vector<std::string> next_hop_warnings() const;
     [[nodiscard]] std::expected<void, publish::PublishFailure> publish_standing();
     [[nodiscard]] std::uint64_t next_generation() const;
     [[nodiscard]] publish::ForwardingState forwarding_now() const;
@@ -151,7 +154,7 @@ class Controller {
     RowSets row_sets_;
     SnapshotFactory snapshot_factory_;
     std::vector<Hop> hops_published_;         ///< those of the generation adopted last
-    std::vector<wire::Be32> vips_blackholed_; ///< ascending
+    std::optional<std::vector<wire::Be32>> vips_blackholed_; ///< ascending; nothing: not all of them are
     std::vector<std::string> blackhole_warnings_;
     std::string refusal_; ///< of the generation published last; empty: none
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 namespace fairlead::state {
 
@@ -108,11 +109,14 @@ std::expected<std::optional<DesiredState>, Error> StateFile::load(const BootCloc
 std::expected<void, Error> StateFile::save(const DesiredState &state, const BootClock &clock) const {
     int failure = write_temporary(directory_, format_state(state, clock));
     if (failure == 0 && ::renameat(directory_, kTemporaryName, directory_, kFileName) != 0) failure = errno;
-    if (failure == 0 && ::fsync(directory_) != 0) failure = errno;
     if (failure != 0) {
         ::unlinkat(directory_, kTemporaryName, 0);
         return std::unexpected(about(path_, "cannot save the state", failure, "look at the disk's space and permissions"));
     }
+    // The new state has its name: to refuse it now would leave the file saying otherwise than the answer.
+    if (::fsync(directory_) != 0)
+        spdlog::warn("{}", about(path_, "saved, but a power failure may bring the state before back", errno,
+                                 "look at the disk").format());
     return {};
 }
 

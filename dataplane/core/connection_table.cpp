@@ -26,7 +26,9 @@ bool ConnectionTable<Key>::expired(const Generation &generation, const Key &key,
                                    u32 now_s) const noexcept {
     const u16 index = key.service();
     if (index >= generation.service_count() || generation.service(index).row_count == 0) return true;
-    const u32 age_s = (now_s - connection.last_seen_s) & 0xffffff;
+    u32 age_s = (now_s - connection.last_seen_s) & 0xffffff;
+    if (age_s >= 1u << 23) age_s = 0; // seen after now: the clock of another CPU is a little ahead
+    static_assert(kTimeoutMaxS < 1 << 23);
     return age_s > generation.service(index).timeout_s[static_cast<u8>(connection.state)];
 }
 

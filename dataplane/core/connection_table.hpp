@@ -28,7 +28,8 @@
 
 namespace fairlead::core {
 
-/// TCP as seen from the client's side alone, and UDP. The order is that of Service::timeout_s.
+/// TCP as seen from the client's side alone, and UDP; a UDP flow is half-open until its second datagram. The order is
+/// that of Service::timeout_s.
 enum class ConnectionState : wire::u8 { kHalfOpen, kEstablished, kClosing, kUdp, kCount };
 
 /// The value of an entry, unpacked by shifts only.

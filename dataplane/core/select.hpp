@@ -19,7 +19,7 @@ namespace fairlead::core {
 /// shorten the timeout, later data restores it, a SYN revives what was closing and changes nothing else.
 [[nodiscard]] inline ConnectionState next_state(ConnectionState state, const Packet &packet) noexcept {
     using enum ConnectionState;
-    if (state == kUdp) return kUdp;
+    if (packet.flow.protocol == wire::kIpProtocolUdp) return kUdp;
     if (packet.tcp_flags & (wire::kTcpFin | wire::kTcpRst)) return kClosing;
     if (packet.tcp_flags & wire::kTcpSyn) return state == kClosing ? kHalfOpen : state;
     if (state == kClosing) return packet.has_payload ? kEstablished : kClosing;
@@ -27,9 +27,8 @@ namespace fairlead::core {
 }
 
 /// The state that a packet without an entry gives its flow; none: it is not worth an entry. A first packet alone proves
-/// nothing, SYN or not, so a TCP flow starts half-open and a flood of either kind pushes out nobody.
+/// nothing, SYN, ACK or datagram, so every flow starts half-open, and a flood of single packets pushes out nobody.
 [[nodiscard]] inline std::optional<ConnectionState> first_state(const Packet &packet) noexcept {
-    if (packet.flow.protocol == wire::kIpProtocolUdp) return ConnectionState::kUdp;
     if (packet.tcp_flags & (wire::kTcpFin | wire::kTcpRst)) return std::nullopt;
     return ConnectionState::kHalfOpen;
 }

@@ -11,13 +11,14 @@ namespace fairlead::io {
 
 core::Refusal Adoption::adopt(int root_descriptor, wire::u64 number, SegmentSet &held) {
     const auto begin = std::chrono::steady_clock::now();
-    store_.reclaim();
+    tidy();
     AdoptedGeneration next;
     core::Refusal refusal = build(root_descriptor, number, held, next);
     // Before the workers know the generation: what cannot be steered must be refused, not half adopted.
     if (refusal.empty()) refusal = steer(*next.generation);
     if (!refusal.empty()) {
         core::add(counters_.generations_refused);
+        steer_no_others();
         return refusal;
     }
     held.keep_only(next.generation->segment_ids());
@@ -57,9 +58,23 @@ core::Refusal Adoption::steer(const core::Generation &generation) {
 void Adoption::tidy() {
     if (!store_.reclaim()) return;
     core::set(counters_.segments_mapped, store_.segment_count());
+    steer_no_others();
+}
+
+void Adoption::steer_no_others() {
     const auto vips = store_.vips();
     for (auto &steering : steerings_)
         if (auto kept = steering.keep_only(vips); !kept) spdlog::warn("{}", kept.error());
+}
+
+void Adoption::count_steered() {
+    bpf::SteerCounts sums{};
+    for (const auto &steering : steerings_) {
+        const auto counts = steering.counts();
+        for (std::size_t outcome = 0; outcome < sums.size(); ++outcome) sums[outcome] += counts[outcome];
+    }
+    static_assert(std::tuple_size_v<bpf::SteerCounts> == std::extent_v<decltype(wire::CountersHeader::steered)>);
+    for (std::size_t outcome = 0; outcome < sums.size(); ++outcome) core::set(counters_.steered[outcome], sums[outcome]);
 }
 
 } // namespace fairlead::io

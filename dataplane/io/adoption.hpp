@@ -25,11 +25,14 @@ class Adoption {
 
     /// Frees what no worker holds any more and stops steering addresses that nothing names. Never waits.
     void tidy();
+    /// Brings the header's counts of the steering programs up to date.
+    void count_steered();
     [[nodiscard]] bool is_tidy() const { return !store_.has_retired(); }
     [[nodiscard]] wire::u64 number() const { return store_.number(); }
 
   private:
     [[nodiscard]] core::Refusal build(int root_descriptor, wire::u64 number, const SegmentSet &held, AdoptedGeneration &out);
+    void steer_no_others();
     [[nodiscard]] core::Refusal steer(const core::Generation &generation);
 
     GenerationStore &store_;

@@ -262,6 +262,7 @@ bool ControlServer::send_refusal(Peer &peer, u64 generation, u64 segment_id, con
     auto refused = make_message<ControlRefused>(kControlRefused);
     refused.generation = generation;
     refused.segment_id = segment_id;
+    refused.running = adoption_->number();
     copy_text(refused.reason, reason);
     return send_message(peer.socket.get(), refused);
 }

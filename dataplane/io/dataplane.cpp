@@ -30,6 +30,7 @@ namespace {
 
 constexpr std::size_t kEalBaseBytes = 16U << 20; // DPDK's own records, and slack for alignment
 constexpr int kTidyPeriod_ms = 2;                // while something waits for a grace period
+constexpr int kCountPeriod_ms = 1000;            // otherwise: the steering programs' counts are read
 
 /// SIGTERM and SIGINT as a descriptor; blocked for this thread and for those that it starts later.
 Result<Descriptor> take_signals() {
@@ -37,6 +38,8 @@ Result<Descriptor> take_signals() {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    ::signal(SIGPIPE, SIG_IGN); // a log that nobody reads any more, or
+    ::signal(SIGHUP, SIG_IGN);  // a terminal that hangs up, is no reason to stop forwarding
     if (::pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0) return std::unexpected("cannot block signals");
     Descriptor descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!descriptor) return std::unexpected(fmt::format("cannot wait for signals: {}", std::strerror(errno)));
@@ -211,7 +214,10 @@ Result<void> run_dataplane(const Options &options) {
     end_log_startup();
     spdlog::info("forwards on {} port(s) with {} worker(s), {}; control socket in {}", ports->size(), plan->worker_count(),
                  plan->hugepages ? "hugepages" : "no hugepages", directory->path().string());
-    while (!server->serve(signals->get(), adoption.is_tidy() ? -1 : kTidyPeriod_ms)) adoption.tidy();
+    while (!server->serve(signals->get(), adoption.is_tidy() ? kCountPeriod_ms : kTidyPeriod_ms)) {
+        if (adoption.is_tidy()) adoption.count_steered();
+        else adoption.tidy();
+    }
     spdlog::info("ends");
     return {};
 }

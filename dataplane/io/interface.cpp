@@ -33,6 +33,9 @@ Result<Interface> Interface::look_up(const std::string &name) {
     if (::ioctl(socket.get(), SIOCGIFMTU, &request) != 0)
         return std::unexpected(fmt::format("cannot ask interface {} for its MTU: {}", name, std::strerror(errno)));
     interface.mtu = static_cast<unsigned>(request.ifr_mtu);
+    if (::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0)
+        return std::unexpected(fmt::format("cannot ask interface {} for its address: {}", name, std::strerror(errno)));
+    std::memcpy(interface.mac.data(), request.ifr_hwaddr.sa_data, interface.mac.size());
     ethtool_channels channels{};
     channels.cmd = ETHTOOL_GCHANNELS;
     request.ifr_data = reinterpret_cast<char *>(&channels);

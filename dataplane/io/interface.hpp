@@ -4,6 +4,8 @@
 
 #include "dataplane/io/result.hpp"
 
+#include <array>
+#include <cstdint>
 #include <string>
 
 namespace fairlead::io {
@@ -12,6 +14,7 @@ struct Interface {
     unsigned mtu = 0;
     unsigned queue_count = 1; ///< combined channels; a device without channels has one queue
     bool is_up = false;
+    std::array<std::uint8_t, 6> mac{};
 
     [[nodiscard]] static Result<Interface> look_up(const std::string &name);
 };

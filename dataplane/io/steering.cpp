@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/steering.hpp"
 
+#include "dataplane/io/interface.hpp"
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -104,10 +106,21 @@ Result<void> Steering::attached() {
     auto program = bpf::Steer::find(*index);
     if (!program) return std::unexpected(fmt::format("port af_xdp:{}: {}", interface_, program.error()));
     program_.emplace(std::move(*program));
+    return follow_device();
+}
+
+/// Tells the program the interface's address, which an operator may change.
+Result<void> Steering::follow_device() {
+    const auto interface = Interface::look_up(interface_);
+    if (!interface) return std::unexpected(fmt::format("port af_xdp:{}: {}", interface_, interface.error()));
+    if (auto set = program_->set_device_address(interface->mac); !set) return std::unexpected(fmt::format("port af_xdp:{}: {}", interface_, set.error()));
     return {};
 }
 
+bpf::SteerCounts Steering::counts() const { return program_ ? program_->read_counts().value_or(bpf::SteerCounts{}) : bpf::SteerCounts{}; }
+
 Result<void> Steering::add(std::span<const wire::Be32> vips) {
+    if (auto followed = follow_device(); !followed) return followed;
     std::vector<wire::Be32> added;
     for (const auto vip : vips) {
         if (!steered_.insert(vip.raw).second) continue;

@@ -36,12 +36,16 @@ class Steering {
     /// Finds the program that the driver has attached. To be called before add() and keep_only().
     [[nodiscard]] Result<void> attached();
 
+    /// What became of the packets so far, by wire::SteerOutcome.
+    [[nodiscard]] bpf::SteerCounts counts() const;
+
     /// Steers these too. On an error those that were new are not steered.
     [[nodiscard]] Result<void> add(std::span<const wire::Be32> vips);
     /// Steers no others any more. @param vips addresses as they stand on the wire.
     [[nodiscard]] Result<void> keep_only(const std::set<wire::u32> &vips);
 
   private:
+    [[nodiscard]] Result<void> follow_device();
     Steering(std::string interface, std::filesystem::path object_path, bool was_stale);
 
     std::string interface_;

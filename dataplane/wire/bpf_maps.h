@@ -12,6 +12,7 @@
 #define FAIRLEAD_STEER_PROGRAM "fairlead_steer"
 #define FAIRLEAD_STEER_SOCKETS "xsks_map"       /* XSKMAP: RX queue -> socket; the name is DPDK's */
 #define FAIRLEAD_STEER_VIPS "steer_vips"        /* HASH: AddressKey -> u8 1 */
+#define FAIRLEAD_STEER_DEVICE "steer_device"    /* ARRAY[1]: struct SteerDevice */
 #define FAIRLEAD_STEER_OUTCOMES_MAP "steer_outcomes" /* PERCPU_ARRAY: enum SteerOutcome -> u64 */
 
 /* bpf/backend.bpf.c */
@@ -27,6 +28,13 @@ FAIRLEAD_WIRE_BEGIN
 struct AddressKey {
     u8 address[16];
     u32 family;            /* 4 or 6 */
+};
+
+/* The device that the steering program is on: only frames to its own address are steered, once it is known. */
+struct SteerDevice {
+    u8 mac[6];
+    u8 is_known;
+    u8 reserved;
 };
 
 struct BackendConfig {

@@ -73,6 +73,7 @@ struct ControlRefused {
     struct ControlHeader header;
     u64 generation;        /* 0 for a segment */
     u64 segment_id;        /* 0 for a root */
+    u64 running;           /* generation; 0: none. A root must exceed it */
     char reason[256];      /* NUL-terminated */
 };
 
@@ -87,7 +88,7 @@ struct ControlCounters {
 
 FAIRLEAD_WIRE_ASSERT(sizeof(struct ControlHeader) == 16, "control header is 16 bytes");
 FAIRLEAD_WIRE_ASSERT(sizeof(struct ControlHello) == 72, "hello is 72 bytes");
-FAIRLEAD_WIRE_ASSERT(sizeof(struct ControlRefused) == 288, "refused is 288 bytes");
+FAIRLEAD_WIRE_ASSERT(sizeof(struct ControlRefused) == 296, "refused is 296 bytes");
 
 FAIRLEAD_WIRE_END
 #endif

@@ -39,7 +39,8 @@ struct CountersHeader {
     u64 generations_refused;
     u64 adoption_ns_last;       /* gauge: from the publish message to the pointer's release */
     u64 segments_mapped;        /* gauge */
-    u64 reserved[5];
+    u64 steered[3];             /* by SteerOutcome, of all AF_XDP ports; brought up to date about once a second */
+    u64 reserved[2];
 };
 
 /* Packets decided by one generation; the place is generation % kGenerationHistory. */

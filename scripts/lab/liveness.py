@@ -74,6 +74,15 @@ def dataplane_forwards(path, deadline):
     return magic == CONTROL_MAGIC and kind == CONTROL_HELLO and generation > 0
 
 
+def find_trouble(hosts, path, deadline):
+    """Why the balancer counts as dead, in words; empty if it is alive."""
+    if not all(host.answers(deadline) for host in hosts):
+        return "no answer from its host"
+    if path and not dataplane_forwards(path, deadline):
+        return "its dataplane does not forward"
+    return ""
+
+
 class Routes:
     """The kernel's next hops for the VIPs."""
 
@@ -101,8 +110,9 @@ class Routes:
         """A resilient group moves only the flows of a next hop that leaves, and back only what is idle."""
         for address in addresses:
             if address not in self.identifiers:
-                self.identifiers[address] = len(self.identifiers) + 1
-                self.ip("nexthop", "replace", "id", str(self.identifiers[address]), "via", address, "dev", "servers")
+                identifier = len(self.identifiers) + 1
+                self.ip("nexthop", "replace", "id", str(identifier), "via", address, "dev", "servers")
+                self.identifiers[address] = identifier
         group = "/".join(str(self.identifiers[address]) for address in addresses)
         options = ["type", "resilient", "buckets", "256", "idle_timer", "2", "unbalanced_timer", "0"]
         self.ip("nexthop", "replace", "id", str(GROUP_ID), "group", group, *options)
@@ -126,9 +136,9 @@ class Watch:
         with self.lock:
             if self.alive[name] == alive:
                 return
-            self.alive[name] = alive
-            hops = [address for other, addresses, _ in self.targets if self.alive[other] for address in addresses]
-            self.routes.set(hops)
+            now = {**self.alive, name: alive}
+            self.routes.set([address for other, addresses, _ in self.targets if now[other] for address in addresses])
+            self.alive = now     # after the routes: if they could not be set, the next probe tries again
             print(f"{time.monotonic():.3f} {name} {'up' if alive else 'down'}: {note}; "
                   f"next hops: {', '.join(self.routes.current) or 'none'}", flush=True)
             # Written beside and renamed: `lab.sh status` never reads half of it.
@@ -137,25 +147,30 @@ class Watch:
             os.replace(self.state_file + ".new", self.state_file)
 
     def follow(self, number, name, addresses, path):
-        hosts = [HostProbe(address, number * 16 + index) for index, address in enumerate(addresses)]
+        hosts = {}
         failures = 0
         last_good = time.monotonic()
         while True:
             started = time.monotonic()
-            deadline = started + self.interval * 0.9
-            note = "no answer from its host"
-            good = all(host.answers(deadline) for host in hosts)
-            if good and path:
-                note = "its dataplane does not forward"
-                good = dataplane_forwards(path, deadline)
-            if good:
-                failures = 0
-                last_good = started
-                self.report(name, True, "answers")
-            else:
-                failures += 1
-                if failures >= FAILURES_MAX:
-                    self.report(name, False, f"{note} for {(time.monotonic() - last_good) * 1000:.0f} ms")
+            # Whatever goes wrong in one round must not end the probing: this balancer would keep its state for ever.
+            try:
+                for index, address in enumerate(addresses):
+                    if address not in hosts:
+                        hosts[address] = HostProbe(address, number * 16 + index)
+                trouble = find_trouble(hosts.values(), path, started + self.interval * 0.9)
+            except Exception as error:  # pylint: disable=broad-except
+                trouble = f"its probe fails ({error!r})"
+            try:
+                if not trouble:
+                    failures = 0
+                    last_good = started
+                    self.report(name, True, "answers")
+                else:
+                    failures += 1
+                    if failures >= FAILURES_MAX:
+                        self.report(name, False, f"{trouble} for {(time.monotonic() - last_good) * 1000:.0f} ms")
+            except Exception as error:  # pylint: disable=broad-except
+                print(f"{time.monotonic():.3f} {name}: could not be reported: {error!r}", flush=True)
             time.sleep(max(0.0, started + self.interval - time.monotonic()))
 
     def run(self):

@@ -3,7 +3,19 @@
 # The lab's directory: its name is claimed by making it, everything that the lab writes is in it, and `down` finds there
 # what `up` made. Sourced by scripts/lab.sh.
 
-claim_lab() {
+# one_at_a_time COMMAND... : no other lab claims or releases meanwhile: they share kLabRoot and the mount of /run/netns.
+# What is locked is the directory above, which stays; a subshell, so that nothing that the lab starts inherits the lock.
+one_at_a_time() (
+    mkdir -p "$(dirname "$kLabRoot")"
+    exec {lock}<"$(dirname "$kLabRoot")"
+    flock --wait 60 "$lock" || die "another lab has been starting or ending for 60 s"
+    "$@"
+)
+
+claim_lab() { one_at_a_time make_claim; }
+release_lab() { one_at_a_time drop_claim; }
+
+make_claim() {
     mkdir -p "$kLabRoot"
     if ! mkdir "$(lab_directory)" 2>/dev/null; then
         die "a lab named '$lab_name' exists; end it with: scripts/lab.sh down --name $lab_name"
@@ -25,7 +37,7 @@ load_lab() {
     source "$(lab_directory)/plan"
 }
 
-release_lab() {
+drop_claim() {
     rm -rf "$(lab_directory)"
     local left
     left=$(find "$kLabRoot" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -1)

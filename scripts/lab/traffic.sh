@@ -50,9 +50,11 @@ load_begin() {
     done
     # Not through a function: a subshell between would hold the pipe open, and the load would never see its end.
     coproc LOAD { exec "$root/scripts/lab.sh" run --name "$lab_name" "$client" http_load "${sources[@]}" "$@"; }
-    load_pid=$LOAD_PID
+    # shellcheck disable=SC2153  # coproc sets it
+    local pid=$LOAD_PID
     exec {load_input}>&"${LOAD[1]}" {load_output}<&"${LOAD[0]}"
     eval "exec ${LOAD[1]}>&- ${LOAD[0]}<&-"
+    load_pid=$pid
 }
 
 # load_send COMMAND... : tells http_load something; load_receive SECONDS : waits for the answer and puts it into
@@ -77,9 +79,14 @@ load_ask() {
     load_receive "$patience"
 }
 
+# load_abandon : ends http_load, whatever it is doing. It has nothing to tidy up, and must not keep this script waiting.
 load_abandon() {
     [ -n "${load_pid:-}" ] || return 0
     exec {load_input}>&- {load_output}<&-
+    # Only while it is this shell's: a pid that has ended may be somebody else's by now.
+    if [[ $'\n'$(jobs -pr)$'\n' == *$'\n'"$load_pid"$'\n'* ]]; then
+        kill -KILL "$load_pid" 2>/dev/null || true
+    fi
     wait "$load_pid" 2>/dev/null || true
     load_pid=''
 }

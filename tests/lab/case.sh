@@ -77,6 +77,19 @@ serve_web() {
     wait_until 10 vip_answers "$kVip" || { echo "# the VIP does not answer"; return 1; }
 }
 
+# push SERVICE BACKENDS COUNT MICROSECONDS : COUNT generations by the CLI, one each so many microseconds or as fast as it
+# goes: weights of the service's first BACKENDS backends change.
+push() {
+    # shellcheck disable=SC2016
+    lab run lb1 bash -euc '
+        started=${EPOCHREALTIME/[.,]/}
+        for ((i = 1; i <= $3; ++i)); do
+            fairlead backend set "$1" "10.20.0.$((31 + i % $2))" --weight "$((100 + i % 50))" >/dev/null
+            late=$((started + i * $4 - ${EPOCHREALTIME/[.,]/}))
+            if [ "$late" -gt 0 ]; then sleep "$(printf "%d.%06d" $((late / 1000000)) $((late % 1000000)))"; fi
+        done' push "$@"
+}
+
 # held_unharmed : checks the last report's held connections.
 held_unharmed() {
     note "held: $(jq -c '.held | {opened, open, requests, failed, broken, failures, longest_gap_ms}' <<<"$load_answer")"

@@ -21,24 +21,13 @@ memory() {
         --argjson descriptors "$(find "/proc/$pid/fd" | wc -l)" --argjson mappings "$(wc -l <"/proc/$pid/maps")" '$ARGS.named'
 }
 
-# push COUNT : changes weights, at the pace of kGenerations in kSeconds, or as fast as it goes.
-push() {
-    # shellcheck disable=SC2016
-    lab run lb1 bash -euc '
-        started=${EPOCHREALTIME/[.,]/}
-        for ((i = 1; i <= $1; ++i)); do
-            fairlead backend set web "10.20.0.$((31 + i % 4))" --weight "$((100 + i % 50))" >/dev/null
-            late=$((started + i * $2 - ${EPOCHREALTIME/[.,]/}))
-            if [ "$late" -gt 0 ]; then sleep "$(printf "%d.%06d" $((late / 1000000)) $((late % 1000000)))"; fi
-        done' push "$1" "$((kSeconds * 1000000 / kGenerations))"
-}
-
+readonly kPaceMicroseconds=$((kSeconds * 1000000 / kGenerations))
 started=$(status_of .generation)
 begin=$EPOCHREALTIME
-push 200
+push web 4 200 "$kPaceMicroseconds"
 dataplane=$(memory lb1 fairlead-dataplane)
 control=$(memory lb1 fairleadd)
-push 800
+push web 4 800 "$kPaceMicroseconds"
 seconds=$(jq -n "$EPOCHREALTIME - $begin")
 dataplane_after=$(memory lb1 fairlead-dataplane)
 control_after=$(memory lb1 fairleadd)

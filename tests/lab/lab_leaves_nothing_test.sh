@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source-path=SCRIPTDIR disable=SC2317  # functions that check calls
 # The lab itself: what it makes, it takes away, whichever way it ends.
 # shellcheck source=case.sh
 source "$(dirname "${BASH_SOURCE[0]}")/case.sh"
@@ -36,9 +36,11 @@ check "a missing program is named" \
 check "a missing program leaves nothing" nothing_left
 broken=$(mktemp -d)
 for program in fairlead-dataplane fairleadd fairlead fairlead-backend; do ln -s "$(command -v false)" "$broken/$program"; done
+# shellcheck disable=SC2016  # for eval
 check "programs that fail fail the lab" eval '! lab up --programs "$broken" >/dev/null 2>&1'
 check "programs that fail leave nothing" nothing_left
 ln -sf "$(command -v true)" "$broken/fairlead-backend"
+# shellcheck disable=SC2016  # for eval
 check "balancers that fail fail the lab" eval '! lab up --programs "$broken" >/dev/null 2>&1'
 check "balancers that fail leave nothing" nothing_left
 rm -r "$broken"

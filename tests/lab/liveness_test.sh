@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source-path=SCRIPTDIR disable=SC2317  # functions that check calls
 # Two balancers: the router drops one within 1 s of its death, and the connections it carried go on through the other.
 # shellcheck source=case.sh
 source "$(dirname "${BASH_SOURCE[0]}")/case.sh"

@@ -93,14 +93,26 @@ def unknown_fin_and_rst():
 
 
 def udp_timeout():
-    """A UDP flow is remembered for 60 s after its last datagram."""
+    """A UDP flow is remembered for 60 s after its last datagram, from its second on."""
     keys = {"name": "dns", "port": 53, "protocol": "udp"}
     traffic = Traffic.of(config(service(**keys)))
     traffic.udp(b"1")
+    traffic.udp(b"2")
     traffic.adopt(config(service(backends=[KEEP, NEXT], **keys)))
     for seconds in (60, 60, 61):
         traffic.wait(seconds)
         traffic.udp(b"again")
+    return traffic
+
+
+def udp_single_datagram():
+    """A flow of one datagram is half-open, like a SYN: a flood of them pushes out nobody."""
+    keys = {"name": "dns", "port": 53, "protocol": "udp"}
+    traffic = Traffic.of(config(service(**keys)))
+    traffic.udp(b"1")
+    traffic.adopt(config(service(backends=[KEEP, NEXT], **keys)))
+    traffic.wait(31)
+    traffic.udp(b"again")
     return traffic
 
 

@@ -102,14 +102,13 @@ class Oracle:
         if address is None:
             return None, None
         if not set(packet.flags) & set("FR"):
-            state = "half_open" if packet.flow[4] == 6 else "udp"
-            self.connections[(key, packet.flow)] = Connection(self.leases[(key, address)], address, state, now_s)
+            self.connections[(key, packet.flow)] = Connection(self.leases[(key, address)], address, "half_open", now_s)
         return address, "row"
 
     @staticmethod
     def _next_state(state, packet):
         flags = set(packet.flags)
-        if state == "udp":
+        if packet.flow[4] == PROTOCOLS["udp"]:
             return "udp"
         if flags & set("FR"):
             return "closing"

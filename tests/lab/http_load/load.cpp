@@ -76,27 +76,34 @@ bool Load::settled() const {
     return held_pace_.left == 0 && held_opening_ == 0 && short_pace_.left == 0 && short_running_ == 0;
 }
 
-void Load::run(Clock::time_point until, int fd, bool stop_when_settled) {
-    epoll_event input{.events = EPOLLIN, .data = {.u64 = kInputTag}};
+void Load::run(Clock::time_point until, Stop stop) {
+    // A hang-up is told without being asked for; bytes wake only who waits for them.
+    epoll_event input{.events = stop == Stop::kReadable ? EPOLLIN : 0U, .data = {.u64 = kInputTag}};
+    const bool watched = options_.input >= 0 && ::epoll_ctl(epoll_, EPOLL_CTL_ADD, options_.input, &input) == 0;
     // A file is always readable, and epoll refuses it for that.
-    if (fd >= 0 && ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &input) < 0) return;
+    if (stop == Stop::kReadable && !watched) return;
     std::array<epoll_event, kEventsMax> events;
-    for (bool readable = false; !readable;) {
+    input_ended_ = false;
+    for (bool told = false; !told;) {
         const auto now = Clock::now();
         if (now >= until) break;
         run_timers(now);
         start_due(now);
-        if (stop_when_settled && settled()) break;
+        if (stop == Stop::kSettled && settled()) break;
         auto wake = std::min(until, next_start());
         if (!timers_.empty()) wake = std::min(wake, timers_.top().when);
         const auto wait = wake - now > kWaitMax ? kWaitMax : std::chrono::ceil<milliseconds>(wake - now);
         const int count = ::epoll_wait(epoll_, events.data(), kEventsMax, static_cast<int>(std::max<int64_t>(0, wait.count())));
         for (int i = 0; i < count; ++i) {
-            if (events[i].data.u64 == kInputTag) readable = true;
-            else handle(static_cast<uint32_t>(events[i].data.u64));
+            if (events[i].data.u64 != kInputTag) {
+                handle(static_cast<uint32_t>(events[i].data.u64));
+                continue;
+            }
+            told = true;
+            input_ended_ = (events[i].events & (EPOLLHUP | EPOLLERR)) != 0;
         }
     }
-    if (fd >= 0) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+    if (watched) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, options_.input, nullptr);
 }
 
 Clock::time_point Load::next_start() const {
@@ -111,6 +118,7 @@ void Load::start_due(Clock::time_point now) {
         start(Kind::kHeld);
         held_pace_.next += seconds(1 / held_pace_.rate);
     }
+    if (short_.failure_count() >= kShortFailuresMax) short_pace_.left = 0;
     while (short_pace_.left > 0 && short_running_ < short_concurrency_ && short_pace_.next <= now) {
         --short_pace_.left;
         start(Kind::kShort);

@@ -31,7 +31,11 @@ struct LoadOptions {
     milliseconds interval{1000};       // between a held connection's requests, give or take a half
     milliseconds timeout{10000};       // for a connection to open and for each answer
     uint64_t connections_max = 0;      // at once; the system's limit of descriptors
+    int input = -1;                    // whose end (hang-up) ends every wait; none: -1
 };
+
+// So many short connections may fail before no more of them are started: each may take two timeouts to do so.
+inline constexpr uint64_t kShortFailuresMax = 256;
 
 // What happened to one kind of connection.
 struct Tally {
@@ -59,16 +63,19 @@ public:
     bool has_room(uint64_t count) const { return held_opening_ + held_open_ + count <= options_.connections_max; }
     // Starts `count` held connections, `rate` a second.
     void open_held(uint64_t count, double rate);
-    // Starts `count` short connections, `concurrency` at a time, at most `rate` a second (0: as fast as they go).
+    // Starts `count` short connections, `concurrency` at a time, at most `rate` a second (0: as fast as they go); fewer if
+    // kShortFailuresMax have failed.
     void open_short(uint64_t count, unsigned concurrency, double rate);
     // Whether everything asked for by open_* has been opened (held) or is done (short), or has failed.
     bool settled() const;
 
-    // Handles what happens until the time, or until everything is settled if that is earlier.
-    void run_until(Clock::time_point until) { run(until, -1, false); }
-    void run_until_settled(Clock::time_point until) { run(until, -1, true); }
-    // ... or until there is something to read from `fd`.
-    void run_until_readable(int fd) { run(Clock::time_point::max(), fd, false); }
+    // Handles what happens until the time, or until everything is settled if that is earlier, or until the input ends.
+    void run_until(Clock::time_point until) { run(until, Stop::kAtTime); }
+    void run_until_settled(Clock::time_point until) { run(until, Stop::kSettled); }
+    // ... or until there is something to read from the input.
+    void run_until_readable() { run(Clock::time_point::max(), Stop::kReadable); }
+    // Whether the last run ended because the input did.
+    bool input_ended() const { return input_ended_; }
 
     // Closes all held connections; ends without counting them as broken.
     void close_held();
@@ -83,6 +90,7 @@ public:
 private:
     enum class Kind : uint8_t { kHeld, kShort };
     enum class State : uint8_t { kConnecting, kIdle, kWaiting, kFinishing };
+    enum class Stop : uint8_t { kAtTime, kSettled, kReadable };
 
     struct Connection {
         int fd = -1;
@@ -108,7 +116,7 @@ private:
         Clock::time_point next{};
     };
 
-    void run(Clock::time_point until, int fd, bool stop_when_settled);
+    void run(Clock::time_point until, Stop stop);
     Tally &tally(const Connection &connection) { return connection.kind == Kind::kHeld ? held_ : short_; }
     void start(Kind kind);
     bool bind_source(int fd);
@@ -128,6 +136,7 @@ private:
 
     LoadOptions options_;
     int epoll_ = -1;
+    bool input_ended_ = false;
     std::vector<std::unique_ptr<Connection>> connections_;
     std::vector<uint32_t> free_;
     std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // http_load: HTTP load that is told what to do on standard input, one command a line, in order; each answers with one line
-// of JSON when it is done. Held connections carry on meanwhile. The end of the input is the end of the program, so that
-// it never outlives the script that speaks to it.
+// of JSON when it is done. Held connections carry on meanwhile. The end of the input is the end of the program, also in the
+// middle of a command, so that it never outlives the script that speaks to it.
 //
 //   open COUNT RATE                  opens held connections, RATE a second
-//   short COUNT CONCURRENCY [RATE]   short connections, one request each
+//   short COUNT CONCURRENCY [RATE]   short connections, one request each; gives up after 256 failures (kShortFailuresMax)
 //   hold SECONDS                     waits
 //   report                           what happened so far
 //   stop                             closes everything; says the last report
@@ -108,6 +108,9 @@ Json execute(Load &load, const std::string &line, const LoadOptions &options) {
     } else {
         return {{"error", fmt::format("no command '{}': open, short, hold, report, stop", name)}};
     }
+    // The rest was never done; nobody should take this for its result.
+    if ((name == "open" || name == "short" || name == "hold") && load.input_ended())
+        return {{"error", fmt::format("the input ended during '{}'", line)}};
     answer["seconds"] = std::round(milliseconds_of(Clock::now() - started)) / 1000;
     return answer;
 }
@@ -118,7 +121,7 @@ int serve(Load &load, const LoadOptions &options) {
         const auto line = input.take();
         if (!line && input.ended()) return 0;
         if (!line) {
-            load.run_until_readable(STDIN_FILENO);
+            load.run_until_readable();
             input.read();
             continue;
         }
@@ -175,6 +178,7 @@ int main(int argc, char **argv) {
         }
         options.sources.push_back(parsed);
     }
+    options.input = STDIN_FILENO;
     options.connections_max = raise_descriptor_limit() - kOtherDescriptors;
     Load load(options);
     return serve(load, options);

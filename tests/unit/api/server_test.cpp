@@ -39,7 +39,12 @@ class ServerTest : public ::testing::Test {
     }
 
     [[nodiscard]] std::expected<std::unique_ptr<Server>, Error> start() {
-        return Server::start({.socket_path = socket_path(), .group = "no-such-group"}, *controller_, statistics_);
+        if (!lock_) {
+            auto lock = SocketLock::take(socket_path());
+            if (!lock) return std::unexpected(std::move(lock.error()));
+            lock_.emplace(std::move(*lock));
+        }
+        return Server::start(*lock_, "no-such-group", *controller_, statistics_);
     }
     [[nodiscard]] std::string socket_path() const { return directory_.file("api.sock"); }
     [[nodiscard]] publish::Descriptor connect_raw() const {
@@ -55,6 +60,7 @@ class ServerTest : public ::testing::Test {
     std::shared_ptr<metrics::Statistics> statistics_ = std::make_shared<metrics::Statistics>(
         std::make_shared<publish::CountersReader>(directory_.file("dataplane.sock")));
     std::unique_ptr<state::Controller> controller_;
+    std::optional<SocketLock> lock_;
 };
 
 TEST_F(ServerTest, EachCallDoesWhatItSays) {
@@ -166,7 +172,7 @@ TEST_F(ServerTest, AStaleSocketIsReplacedAndALiveOneIsNot) {
     }
     auto first = start();
     ASSERT_TRUE(first) << first.error().format();
-    const auto second = start();
+    const auto second = SocketLock::take(socket_path());
     ASSERT_FALSE(second);
     EXPECT_NE(second.error().what.find("another fairleadd serves this socket"), std::string::npos);
     EXPECT_TRUE(Client(socket_path(), std::chrono::seconds(10)).status()) << "the first is unharmed";
@@ -182,9 +188,9 @@ TEST_F(ServerTest, WithoutADaemonACallSaysWhatToDo) {
 }
 
 TEST_F(ServerTest, APathTooLongForASocketIsRefused) {
-    const auto server = Server::start({.socket_path = directory_.file(std::string(120, 'x')), .group = {}}, *controller_, statistics_);
-    ASSERT_FALSE(server);
-    EXPECT_NE(server.error().what.find("too many for a socket's path"), std::string::npos);
+    const auto lock = SocketLock::take(directory_.file(std::string(120, 'x')));
+    ASSERT_FALSE(lock);
+    EXPECT_NE(lock.error().what.find("too many for a socket's path"), std::string::npos);
 }
 
 long resident_kib() {

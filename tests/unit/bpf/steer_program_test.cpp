@@ -86,6 +86,11 @@ class SteerProgram : public ::testing::Test {
         return read_outcomes(object_->map(FAIRLEAD_STEER_OUTCOMES_MAP), wire::kSteerOutcomeCount).value();
     }
 
+    void set_device(const wire::SteerDevice &device) const {
+        const std::uint32_t key = 0;
+        ASSERT_EQ(bpf_map_update_elem(object_->map(FAIRLEAD_STEER_DEVICE), &key, &device, BPF_ANY), 0);
+    }
+
     void run_expecting(const Bytes &frame, SteerOutcome outcome) {
         static constexpr std::uint32_t kVerdicts[wire::kSteerOutcomeCount] = {XDP_REDIRECT, XDP_DROP, XDP_PASS};
         auto wanted = counts();
@@ -129,6 +134,21 @@ TEST_F(SteerProgram, PassesEverythingElse) {
     for (const auto &frame : frames) run_expecting(frame, SteerOutcome::kSteer_passed);
 }
 
+TEST_F(SteerProgram, PassesFramesThatAreForAnotherHost) {
+    Bytes frame = frame_to(kVip);
+    ASSERT_NO_FATAL_FAILURE(set_device({.mac = {0x02, 0, 0, 0, 0, 0xbe}, .is_known = 1, .reserved = 0}));
+    run_expecting(frame, wire::kSteer_no_socket);
+    for (std::size_t byte = 0; byte < 6; ++byte) {
+        Bytes other = frame;
+        other[byte] ^= 0x40;
+        run_expecting(other, wire::kSteer_passed);
+    }
+    ASSERT_NO_FATAL_FAILURE(set_device({}));
+    run_expecting(frame, wire::kSteer_no_socket);
+    std::fill_n(frame.begin(), 6, std::uint8_t{0xff});
+    run_expecting(frame, wire::kSteer_passed);
+}
+
 TEST_F(SteerProgram, PassesFramesThatEndBeforeTheDestination) {
     const auto whole = frame_to(kVip);
     for (std::size_t length = 14; length <= whole.size(); ++length) {
@@ -153,7 +173,7 @@ TEST_F(SteerProgram, NeverPassesAVipPacketNorDropsAnotherAmongTwentyThousand) {
         for (auto changes = random() % 4; changes > 0; --changes)
             frame[random() % frame.size()] = static_cast<std::uint8_t>(random());
         if (random() % 4 == 0) frame.resize(14 + random() % (frame.size() - 13));
-        const bool is_for_vip = frame.size() >= 34 && read16(frame, 12) == wire::kEtherTypeIpv4 &&
+        const bool is_for_vip = frame.size() >= 34 && (frame[0] & 1) == 0 && read16(frame, 12) == wire::kEtherTypeIpv4 &&
                                 std::memcmp(&frame[30], &kVip, sizeof(kVip)) == 0;
         const auto result = object_->run(frame);
         ASSERT_EQ(result.error, 0);

@@ -33,6 +33,22 @@ TEST(Hostile, ATextOverTheLimitIsRefusedUnread) {
     EXPECT_EQ(config.error().format(), "big.yaml: 16777217 bytes are too many; give at most 16 MiB");
 }
 
+TEST(Hostile, WhatIsNotUtf8IsRefusedWithItsLine) {
+    for (const char *bad : {"\xff", "\xc0\xaf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc3", "\x80"}) {
+        const auto config = parse(std::string("balancer:\n  # ") + bad + "\n", "bytes.yaml");
+        ASSERT_FALSE(config);
+        EXPECT_EQ(config.error().line, 2);
+        EXPECT_NE(config.error().what.find("is not UTF-8"), std::string::npos) << config.error().format();
+    }
+    EXPECT_FALSE(find_not_utf8("a \xc3\xa9 \xe2\x82\xac \xed\x9f\xbf \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf"));
+}
+
+TEST(Hostile, ALongValueIsCutBetweenCharacters) {
+    std::string value = "x";
+    for (int i = 0; i < 40; ++i) value += "\xc3\xa9";
+    EXPECT_FALSE(find_not_utf8(config::quoted(value)));
+}
+
 TEST(Hostile, AnEndlessFileIsRefused) {
     const auto config = parse_file("/dev/zero");
     ASSERT_FALSE(config);

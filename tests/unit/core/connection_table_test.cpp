@@ -131,6 +131,12 @@ TYPED_TEST(ConnectionTableTest, AgesSurviveTheWrapOfTheClock) {
     EXPECT_EQ(this->table.find(this->hash(1), this->key(1)), nullptr);
 }
 
+TYPED_TEST(ConnectionTableTest, AClockThatStepsBackExpiresNothing) {
+    ASSERT_TRUE(this->insert(1, this->connection(1, ConnectionState::kHalfOpen, 1000), 1000));
+    this->table.sweep(this->generation, this->table.line_count(), 999);
+    EXPECT_NE(this->table.find(this->hash(1), this->key(1)), nullptr);
+}
+
 TYPED_TEST(ConnectionTableTest, AgreesWithAMapUnderRandomUse) {
     // Naive oracle: a std::map. The table may refuse an insert, never lose or change what it took.
     std::mt19937 random(42);

@@ -229,6 +229,29 @@ TEST_F(PipelineTest, FinAndRstOnlyShortenAndDataRestores) {
     EXPECT_EQ(worker.counters.connections, 0u);
 }
 
+TEST_F(PipelineTest, AFloodOfDatagramsLeavesRoomForTcp) {
+    snapshot.services.push_back(test::service_entry(kVip, 53, kIpProtocolUdp, 101));
+    snapshot.slots.push_back(test::slot_entry(0x0a140060, 1, 5));
+    snapshot.hops.push_back({{2, 0, 0, 0, 0, 0x60}, 1, 0});
+    snapshot.rows.push_back(std::vector<u16>(251, 4));
+    adopt();
+    std::mt19937 random(9);
+    for (int i = 0; i < 50'000; ++i)
+        send(TestFrame::udp(static_cast<u32>(random()), static_cast<u16>(random()), 8, kVip, 53));
+    EXPECT_EQ(worker.counters.connections_unrecorded, 0u);
+    for (u16 port = 0; port < 500; ++port) {
+        send(TestFrame::tcp(0x0a0a0001, port, kTcpSyn));
+        send(TestFrame::tcp(0x0a0a0001, port, kTcpAck));
+        ASSERT_EQ(decision().source, Source::kConnection) << port;
+    }
+    for (int i = 0; i < 50'000; ++i)
+        send(TestFrame::udp(static_cast<u32>(random()), static_cast<u16>(random()), 8, kVip, 53));
+    for (u16 port = 0; port < 500; ++port) {
+        send(TestFrame::tcp(0x0a0a0001, port, kTcpAck));
+        ASSERT_EQ(decision().source, Source::kConnection) << port;
+    }
+}
+
 TEST_F(PipelineTest, OneFlowTwiceInABurstMakesOneEntry) {
     std::vector<TestFrame> packets;
     std::vector<Frame> burst;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/io/veth_pair.hpp"
 
+#include <algorithm>
+
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -53,7 +55,9 @@ std::array<wire::u8, 6> VethPair::mac() const {
     return mac;
 }
 
-bool VethPair::send(const FrameBytes &frame) const {
+bool VethPair::send(FrameBytes frame) const {
+    const auto to = mac();
+    std::memcpy(frame.data(), to.data(), to.size());
     return ::send(socket_.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size());
 }
 

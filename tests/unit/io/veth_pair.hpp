@@ -27,7 +27,7 @@ class VethPair {
     [[nodiscard]] unsigned index() const;
     [[nodiscard]] std::array<wire::u8, 6> mac() const; ///< of the dataplane's end
 
-    bool send(const FrameBytes &frame) const; ///< into the other end
+    bool send(FrameBytes frame) const; ///< into the other end, addressed to the dataplane's
     /// The next frame that came out of the other end with this destination; empty: none within a second.
     [[nodiscard]] FrameBytes receive(const std::array<wire::u8, 6> &destination) const;
 

@@ -24,7 +24,7 @@ class CountersFile {
         header() = {.magic = FAIRLEAD_COUNTERS_MAGIC, .abi = wire::kCountersAbi, .worker_count = workers,
                     .worker_offset = kWorkerOffset, .worker_stride = kStride, .size = size_,
                     .started_unix_ns = started_unix_ns, .generation = 0, .generations_adopted = 0,
-                    .generations_refused = 0, .adoption_ns_last = 0, .segments_mapped = 0, .reserved = {}};
+                    .generations_refused = 0, .adoption_ns_last = 0, .segments_mapped = 0, .steered = {}, .reserved = {}};
     }
     ~CountersFile() { ::munmap(base_, size_); }
     CountersFile(const CountersFile &) = delete;

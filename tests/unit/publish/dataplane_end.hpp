@@ -98,10 +98,11 @@ class DataplaneEnd {
         message.generation = generation;
         send(message);
     }
-    void refuse(std::uint64_t generation, std::uint64_t segment_id, const char *reason) {
+    void refuse(std::uint64_t generation, std::uint64_t segment_id, const char *reason, std::uint64_t running = 0) {
         auto message = make_control_message<wire::ControlRefused>(wire::kControlRefused);
         message.generation = generation;
         message.segment_id = segment_id;
+        message.running = running;
         std::strncpy(message.reason, reason, sizeof(message.reason) - 1);
         send(message);
     }

@@ -190,6 +190,17 @@ TEST_F(PublisherTest, RefusesAGenerationThatDoesNotExceedTheRunningOne) {
     expect_failure(publisher_->publish(snapshot(42, 101)), Kind::kStale, "42");
 }
 
+TEST_F(PublisherTest, LearnsFromARefusalThatAnotherPublishersGenerationRuns) {
+    connect(1);
+    const SharedSegment kept = rows(1);
+    auto outcome = publish(snapshot(2, 100, {kept}));
+    (void)end_->receive_publication(2);
+    end_->refuse(2, 0, "generation 2 does not exceed 9, which runs", 9);
+    expect_failure(outcome.get(), Kind::kStale, "9");
+    EXPECT_EQ(publisher_->status().generation, 9u);
+    EXPECT_EQ(publish_adopted(snapshot(10, 100, {kept})), Ids{}) << "what was sent is still there";
+}
+
 TEST_F(PublisherTest, FailsAtOnceWithoutADataplaneAndConnectsWhenThereIsOne) {
     start();
     expect_failure(publisher_->publish(snapshot(1, 100)), Kind::kDisconnected, "not connected");

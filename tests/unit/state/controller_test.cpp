@@ -2,6 +2,7 @@
 /// The controller against a dataplane's end played by the test: what is saved, published, taken back.
 #include "controlplane/state/controller.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <future>
 #include <random>
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
+#include "tests/unit/nexthop/network_namespace.hpp"
 #include "tests/unit/publish/dataplane_end.hpp"
 #include "tests/unit/state/sample_config.hpp"
 
@@ -78,7 +80,7 @@ TEST_F(ControllerTest, BeginsWithTheFileAndThenWithTheSavedState) {
     write_config(config::format_yaml(config_with(7)));
     controller = start();
     EXPECT_EQ(controller->view()->config, config_with(3)) << "also before an edited one";
-    EXPECT_EQ(controller->file_standing(), FileStanding::kEdited);
+    EXPECT_EQ(controller->file_standing(), FileStanding::kDiffers);
 
     write_config("nonsense");
     EXPECT_EQ(controller->file_standing(), FileStanding::kUnreadable);
@@ -178,6 +180,24 @@ TEST_F(ControllerTest, ARefusedChangeIsTakenBackWhole) {
     EXPECT_EQ(controller->view()->config.services[0].backends.back(), backend(4));
 }
 
+TEST_F(ControllerTest, AChangeGoesAboveAGenerationThatAnotherPublished) {
+    DataplaneEnd dataplane(socket_path());
+    auto controller = start();
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(0);
+    ASSERT_EQ(dataplane.receive_publication(1).size(), 2u);
+    dataplane.adopt(1);
+    auto change = add_backend_later(*controller, 3);
+    (void)dataplane.receive_publication(2);
+    dataplane.refuse(2, 0, "generation 2 does not exceed 7, which runs", 7);
+    (void)dataplane.receive_publication(8);
+    dataplane.adopt(8);
+    const auto done = change.get();
+    ASSERT_TRUE(done) << done.error().error.format();
+    EXPECT_TRUE(done->is_adopted);
+    EXPECT_EQ(controller->view()->config, config_with(3));
+}
+
 TEST_F(ControllerTest, ADataplaneThatComesBackGetsEverythingAgain) {
     DataplaneEnd dataplane(socket_path());
     auto controller = start();
@@ -220,6 +240,23 @@ TEST_F(ControllerTest, ADryRunChangesNothing) {
     ASSERT_TRUE(done);
     EXPECT_EQ(controller->view()->config, config_with(2));
     EXPECT_EQ(state_text(), before);
+}
+
+TEST_F(ControllerTest, ABackendWithoutANextHopIsAWarning) {
+    config::Config config = config_with(2);
+    config.balancer.next_hop_mac.reset();
+    write_config(config::format_yaml(config));
+    const nexthop::testing::NetworkNamespace without_routes;
+    if (!without_routes.why_not().empty()) GTEST_SKIP() << "no network namespace: " << without_routes.why_not();
+    without_routes.inside([this] {
+        auto controller = start();
+        const auto done = controller->change([](const config::Config &now) { return add_backend(now, "web", backend(3)); }, {});
+        ASSERT_TRUE(done);
+        EXPECT_EQ(std::ranges::count(done->warnings, "backend 10.1.0.3 has no next hop: no route"), 1);
+        const auto view = controller->view();
+        EXPECT_EQ(std::ranges::count(view->warnings, "backend 10.1.0.3 has no next hop: no route"), 1);
+        EXPECT_EQ(view->services[0].backends_unresolved.size(), 3u);
+    });
 }
 
 TEST_F(ControllerTest, AnotherSeedIsAWarning) {
