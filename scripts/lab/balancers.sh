@@ -22,8 +22,11 @@ start_dataplane() {
     for worker in $(seq 0 $((worker_count - 1))); do
         ports+=(--port "af_xdp:eth$worker")
     done
-    # A balancer has cores to itself; here it shares them with all that the lab runs, and comes first.
-    launch "$host" fairlead-dataplane nice -n -10 "$programs/fairlead-dataplane" "${ports[@]}" --workers "$worker_count" \
+    # On a balancer the workers have cores of their own. Here they share two with everything else, and the driver's receive
+    # queue of 2,048 packets is 41 ms at 50,000 packets a second: they come first whenever a packet waits.
+    local dataplane_priority=(nice -n -10)
+    if chrt --rr 10 true 2>/dev/null; then dataplane_priority=(chrt --rr 10); fi
+    launch "$host" fairlead-dataplane "${dataplane_priority[@]}" "$programs/fairlead-dataplane" "${ports[@]}" --workers "$worker_count" \
         --idle "$idle" --runtime-dir "$(host_directory "$host")/run"
 }
 
