@@ -159,7 +159,7 @@ TEST(GenerationsUnderTraffic, EveryPacketIsDecidedByExactlyOneAndNoneIsLost) {
     ASSERT_EQ(take(publish::build_hops_segment(state_of(1)), 10), "");
 
     Traffic traffic("storm", pool);
-    std::size_t resident_early = 0;
+    [[maybe_unused]] std::size_t resident_early = 0;
     for (wire::u64 generation = 1; generation <= kGenerations; ++generation) {
         const Descriptor root = test::memory_file(publish::build_root_segment(state_of(generation)));
         ASSERT_EQ(adoption.adopt(root.get(), generation, held), "") << generation;
