@@ -110,7 +110,6 @@ Refusal Generation::take_services(std::span<const ServiceEntry> services, std::s
         Service &service = services_[i];
         service.rows = reinterpret_cast<const u16 *>(rows->bytes.data() + sizeof(SegmentHeader));
         service.row_count = rows->count;
-        service.protocol = entry.protocol;
         service.any_port = entry.port.raw == kPortAny;
         using enum ConnectionState;
         service.timeout_s[static_cast<u8>(kHalfOpen)] = entry.half_open_timeout_s;

@@ -34,7 +34,6 @@ static_assert(sizeof(Forwarding) == 64);
 struct Service {
     const wire::u16 *rows;     ///< [row_count] slots or kNoSlot
     wire::u32 row_count;       ///< at least 1; 0: this index is not in use
-    wire::u8 protocol;
     bool any_port;
     wire::u32 timeout_s[5];    ///< by ConnectionState
 };

@@ -62,7 +62,6 @@ Refusal check_rows(std::span<const std::byte> bytes, CheckedSegment &out) {
     const auto *rows = reinterpret_cast<const u16 *>(bytes.data() + sizeof(SegmentHeader));
     std::bitset<65536> named;
     for (u32 i = 0; i < out.count; ++i) named.set(rows[i]);
-    out.has_empty_rows = named.test(kNoSlot);
     for (u32 slot = 0; slot < kNoSlot; ++slot)
         if (named.test(slot)) out.slots.push_back(static_cast<u16>(slot));
     return {};
@@ -94,7 +93,7 @@ Refusal check_segment(std::span<const std::byte> bytes, CheckedSegment &out) {
     SegmentHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
     if (auto refusal = check_header(bytes, header); !refusal.empty()) return refusal;
-    out = {bytes, header.id, header.kind, header.count, {}, false};
+    out = {bytes, header.id, header.kind, header.count, {}};
     switch (header.kind) {
     case kSegmentRows: return check_rows(bytes, out);
     case kSegmentHops: return check_hops(bytes, out);

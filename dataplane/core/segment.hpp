@@ -24,7 +24,6 @@ struct CheckedSegment {
     wire::u32 kind = 0;
     wire::u32 count = 0;
     std::vector<wire::u16> slots;     ///< kSegmentRows: the distinct slots named, ascending
-    bool has_empty_rows = false;      ///< kSegmentRows: some row is kNoSlot
 };
 
 /// CRC-32C (RFC 3720, B.4) of a segment whose checksum field counts as zero.
