@@ -13,6 +13,8 @@ lab_up() {
     trap 'exit 143' TERM HUP
     claim_lab
     trap abandon_up EXIT
+    mkdir -p "$(host_directory up)"
+    record up up "$$"
     ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -Hn)"
     [ -z "$owner" ] || guard "$owner"
     make_network
@@ -25,6 +27,7 @@ lab_up() {
     start_balancers
     start_liveness
     wait_for "$kReadySeconds" balancers_alive || die "a balancer is not alive: $(tail -3 "$(host_directory router)/liveness.log")"
+    rm -r "$(host_directory up)"
     trap - EXIT INT TERM HUP
     echo "lab: '$lab_name' is up: $balancer_count balancers, $backend_count backends, $client_count clients"
 }
@@ -51,7 +54,7 @@ abandon_up() {
         echo "lab: last lines of $(basename "$(dirname "$log")")/$(basename "$log"):" >&2
         tail -n 5 "$log" | sed 's/^/    /' >&2
     done
-    lab_down >/dev/null
+    remove_lab
     echo "lab: up failed; nothing is left of '$lab_name'" >&2
     exit "$((status == 0 ? 1 : status))"
 }
@@ -180,9 +183,24 @@ lab_down() {
         return 0
     fi
     load_lab
+    end_up
+    remove_lab
+    echo "lab: '$lab_name' is down"
+}
+
+# remove_lab : takes away all that is there of the lab in memory; its plan may be gone already.
+remove_lab() {
     end_guard
     end_processes
     remove_network
     release_lab
-    echo "lab: '$lab_name' is down"
+}
+
+# end_up : an `up` that is still at work would make what this `down` has just removed. It cleans up on its own when told
+# to end; what it leaves if it cannot is removed after it.
+end_up() {
+    local pid
+    pid=$(running_pid up up) || return 0
+    kill -TERM "$pid" 2>/dev/null || true
+    wait_for 30 process_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
 }

@@ -45,6 +45,8 @@ signal_program() {
     wait_for 10 group_gone "$pid" || { echo "lab: $program on $host (pid $pid) does not end" >&2; return 1; }
 }
 
+process_gone() { ! start_time "$1" >/dev/null; }
+
 group_gone() {
     local pid
     for pid in $(pgrep -g "$1"); do

@@ -39,6 +39,7 @@ load_lab() {
 
 drop_claim() {
     rm -rf "$(lab_directory)"
+    [ -d "$kLabRoot" ] || return 0      # another `down` was the last
     local left
     left=$(find "$kLabRoot" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -1)
     [ -z "$left" ] || return 0

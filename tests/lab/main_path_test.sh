@@ -54,6 +54,7 @@ for number in 1 2 3; do
     fairlead backend add echo "10.20.0.$((30 + number))" >/dev/null
     listen_begin "be$number" "$kVip" 5353
 done
+check "the dataplane forwards the second service" wait_until 10 agree
 for size in 32 512 1472; do
     answer=$(client udp_load "$kVip" 5353 --flows 64 --rate 2000 --seconds 1 --size "$size")
     note "UDP, $size bytes: $answer"
