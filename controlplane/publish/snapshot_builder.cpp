@@ -2,6 +2,7 @@
 #include "controlplane/publish/snapshot_builder.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "dataplane/core/segment.hpp"
@@ -81,8 +82,16 @@ std::vector<SlotEntry> slot_entries(const ForwardingState &state) {
 
 } // namespace
 
-SegmentBytes build_rows_segment(std::uint64_t id, std::span<const std::uint16_t> rows) {
-    return array_segment(kSegmentRows, id, rows);
+SegmentBytes build_rows_segment(std::uint64_t id, std::span<const std::uint16_t> rows,
+                                std::span<const std::uint16_t> alternates) {
+    assert(alternates.empty() || alternates.size() == rows.size() * kAlternateCount);
+    SegmentBytes bytes(sizeof(SegmentHeader) + rows.size_bytes() + alternates.size_bytes());
+    SegmentHeader header = header_of(kSegmentRows, id, rows.size(), bytes.size());
+    header.alternates = alternates.empty() ? 0 : kAlternateCount;
+    std::memcpy(bytes.data(), &header, sizeof header);
+    std::memcpy(bytes.data() + sizeof header, rows.data(), rows.size_bytes());
+    if (!alternates.empty()) std::memcpy(bytes.data() + sizeof header + rows.size_bytes(), alternates.data(), alternates.size_bytes());
+    return finish(std::move(bytes));
 }
 
 SegmentBytes build_hops_segment(const ForwardingState &state) {

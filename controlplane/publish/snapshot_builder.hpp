@@ -52,7 +52,9 @@ struct ForwardingState {
 };
 
 /// @param rows a slot or wire::kNoSlot each; 1 to wire::kRowCountMax of them.
-[[nodiscard]] SegmentBytes build_rows_segment(std::uint64_t id, std::span<const std::uint16_t> rows);
+/// @param alternates wire::kAlternateCount for each row, row after row; empty: no second chance.
+[[nodiscard]] SegmentBytes build_rows_segment(std::uint64_t id, std::span<const std::uint16_t> rows,
+                                              std::span<const std::uint16_t> alternates = {});
 [[nodiscard]] SegmentBytes build_hops_segment(const ForwardingState &state);
 [[nodiscard]] SegmentBytes build_root_segment(const ForwardingState &state);
 

@@ -37,18 +37,25 @@ Refusal check_service(const ServiceEntry &service, std::size_t index) {
 
 Refusal check_slot(const SlotEntry &slot, std::size_t index, std::span<const ServiceEntry> services) {
     const std::string name = "root: slot " + std::to_string(index);
-    if (slot.state > kSlotDraining) return name + ": state " + std::to_string(slot.state) + " is unknown";
+    if (slot.state > kSlotReset) return name + ": state " + std::to_string(slot.state) + " is unknown";
     if (slot.family != Ipv4::kFamily) return name + ": address family " + std::to_string(slot.family) + " is not supported";
     if (!all_zero(slot.address, 4) || slot.reserved || slot.reserved1) return name + ": reserved bytes are set";
     if (slot.service >= services.size() || services[slot.service].protocol == 0) return name + ": service " + std::to_string(slot.service) + " does not exist";
     return {};
 }
 
-/// Every slot that a service's rows name must be one of its own that takes new flows.
+/// A service's rows name slots of its own that take new flows, their alternates living slots of its own.
 Refusal check_rows_of(const CheckedSegment &rows, std::size_t service, std::span<const SlotEntry> slots) {
-    for (u16 slot : rows.slots)
-        if (slot >= slots.size() || slots[slot].state != kSlotUp || slots[slot].service != service)
+    const auto is_own = [&](u16 slot, u8 state_max) {
+        return slot < slots.size() && slots[slot].service == service && slots[slot].state >= kSlotUp && slots[slot].state <= state_max;
+    };
+    static_assert(kSlotUp + 1 == kSlotDraining);
+    for (u16 slot : rows.owners)
+        if (!is_own(slot, kSlotUp))
             return "root: the rows of service " + std::to_string(service) + " name slot " + std::to_string(slot) + ", which is not an up backend of it";
+    for (u16 slot : rows.former_owners)
+        if (!is_own(slot, kSlotDraining))
+            return "root: the alternates of service " + std::to_string(service) + " name slot " + std::to_string(slot) + ", which is not a living backend of it";
     return {};
 }
 
@@ -110,6 +117,7 @@ Refusal Generation::take_services(std::span<const ServiceEntry> services, std::s
         Service &service = services_[i];
         service.rows = reinterpret_cast<const u16 *>(rows->bytes.data() + sizeof(SegmentHeader));
         service.row_count = rows->count;
+        service.alternates = rows->alternates ? service.rows + rows->count : nullptr;
         service.any_port = entry.port.raw == kPortAny;
         using enum ConnectionState;
         service.timeout_s[static_cast<u8>(kHalfOpen)] = entry.half_open_timeout_s;

@@ -33,6 +33,7 @@ static_assert(sizeof(Forwarding) == 64);
 /// What the packet path needs of a service.
 struct Service {
     const wire::u16 *rows;     ///< [row_count] slots or kNoSlot
+    const wire::u16 *alternates; ///< [row_count][wire::kAlternateCount] slots or kNoSlot; null: no second chance
     wire::u32 row_count;       ///< at least 1; 0: this index is not in use
     bool any_port;
     wire::u32 timeout_s[5];    ///< by ConnectionState

@@ -44,7 +44,9 @@ Refusal check_header(std::span<const std::byte> bytes, const SegmentHeader &head
     if (header.size != bytes.size())
         return name + " segment: says " + std::to_string(header.size) + " bytes, has " + std::to_string(bytes.size());
     if (header.checksum != segment_checksum(bytes)) return name + " segment: checksum does not match its content";
-    if (header.reserved[0] || header.reserved[1] || header.reserved[2]) return name + " segment: reserved bytes are set";
+    if (header.reserved0 || header.reserved[0] || header.reserved[1]) return name + " segment: reserved bytes are set";
+    if (header.alternates != 0 && (header.kind != kSegmentRows || header.alternates != kAlternateCount))
+        return name + " segment: " + std::to_string(header.alternates) + " alternates a row, allowed are 0 and, for rows, " + std::to_string(kAlternateCount);
     if ((header.kind == kSegmentRoot) != (header.id == 0)) return name + " segment: id " + std::to_string(header.id) + " does not fit its kind";
     return {};
 }
@@ -56,14 +58,21 @@ Refusal expect_size(std::span<const std::byte> bytes, std::size_t element_size, 
            " bytes, it has " + std::to_string(bytes.size());
 }
 
+std::vector<u16> distinct_slots(std::span<const u16> elements) {
+    std::bitset<65536> named;
+    for (const u16 slot : elements) named.set(slot);
+    std::vector<u16> slots;
+    for (u32 slot = 0; slot < kNoSlot; ++slot)
+        if (named.test(slot)) slots.push_back(static_cast<u16>(slot));
+    return slots;
+}
+
 Refusal check_rows(std::span<const std::byte> bytes, CheckedSegment &out) {
     if (out.count == 0 || out.count > kRowCountMax) return "rows segment: " + std::to_string(out.count) + " rows, allowed are 1 to " + std::to_string(kRowCountMax);
-    if (auto refusal = expect_size(bytes, sizeof(u16), out.count, "rows"); !refusal.empty()) return refusal;
-    const auto *rows = reinterpret_cast<const u16 *>(bytes.data() + sizeof(SegmentHeader));
-    std::bitset<65536> named;
-    for (u32 i = 0; i < out.count; ++i) named.set(rows[i]);
-    for (u32 slot = 0; slot < kNoSlot; ++slot)
-        if (named.test(slot)) out.slots.push_back(static_cast<u16>(slot));
+    if (auto refusal = expect_size(bytes, sizeof(u16) * (1 + out.alternates), out.count, "rows"); !refusal.empty()) return refusal;
+    const std::span elements{reinterpret_cast<const u16 *>(bytes.data() + sizeof(SegmentHeader)), std::size_t{out.count} * (1 + out.alternates)};
+    out.owners = distinct_slots(elements.first(out.count));
+    out.former_owners = distinct_slots(elements.subspan(out.count));
     return {};
 }
 
@@ -93,7 +102,7 @@ Refusal check_segment(std::span<const std::byte> bytes, CheckedSegment &out) {
     SegmentHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
     if (auto refusal = check_header(bytes, header); !refusal.empty()) return refusal;
-    out = {bytes, header.id, header.kind, header.count, {}};
+    out = {bytes, header.id, header.kind, header.count, header.alternates, {}, {}};
     switch (header.kind) {
     case kSegmentRows: return check_rows(bytes, out);
     case kSegmentHops: return check_hops(bytes, out);

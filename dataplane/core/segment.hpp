@@ -2,7 +2,7 @@
 // Segments as they come from the control plane: bytes that nobody here wrote and nobody trusts yet.
 //
 // check_segment() reads all of a segment once, when it arrives. What it returns keeps just enough
-// (the distinct slots that its rows name) for Generation::build() to prove every index in range
+// (the distinct slots that it names) for Generation::build() to prove every index in range
 // without reading the rows again, so a generation costs what changed.
 #pragma once
 
@@ -23,7 +23,9 @@ struct CheckedSegment {
     wire::u64 id = 0;
     wire::u32 kind = 0;
     wire::u32 count = 0;
-    std::vector<wire::u16> slots;     ///< kSegmentRows: the distinct slots named, ascending
+    wire::u32 alternates = 0;             ///< kSegmentRows: of each row
+    std::vector<wire::u16> owners;        ///< kSegmentRows: the distinct slots that own rows, ascending
+    std::vector<wire::u16> former_owners; ///< kSegmentRows: the distinct slots that stand as alternates, ascending
 };
 
 /// CRC-32C (RFC 3720, B.4) of a segment whose checksum field counts as zero.

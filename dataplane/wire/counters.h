@@ -21,7 +21,7 @@ FAIRLEAD_WIRE_BEGIN
 #define FAIRLEAD_COUNTERS_MAGIC 0x53544e554f434c46ull /* "FLCOUNTS" */
 
 enum {
-    kCountersAbi = 1,
+    kCountersAbi = 2,
     kCountersReasonCapacity = 32,   /* room to append drop reasons without moving anything */
     kGenerationHistory = 64,
 };
@@ -57,6 +57,7 @@ struct WorkerCounters {
     u64 kernel_packets;         /* handed to the kernel; where a port cannot, they drop as not_for_vip */
     u64 by_connection;          /* forwarded by an entry of the connection table */
     u64 by_row;                 /* forwarded by the row table */
+    u64 by_hops;                /* forwarded to an unsure flow's first choice, with hops where its row has alternates */
     u64 connections;            /* gauge: live entries */
     u64 connections_opened;
     u64 connections_expired;
@@ -67,7 +68,11 @@ struct WorkerCounters {
     u64 bursts;
     u64 polls_empty;
     u64 generation;             /* gauge: used for the last burst */
-    u64 reserved[15];
+    u64 resets_sent;            /* RSTs to clients of dead backends */
+    u64 hops_omitted;           /* unsure packets that left without hops, for which the MTU had no room */
+    u64 connections_adopted;    /* gauge: entries found in the table of an earlier dataplane */
+    u64 connections_inherited;  /* entries copied from inherited tables */
+    u64 reserved[10];
     u64 drops[kCountersReasonCapacity];   /* by DropReason */
     struct GenerationCounters generations[kGenerationHistory];
 };

@@ -4,7 +4,11 @@
  *
  *   root segment     SnapshotRoot | ServiceEntry[service_count] | SlotEntry[slot_count]
  *   hops segment     SegmentHeader | HopEntry[count]              indexed by slot
- *   rows segments    SegmentHeader | u16 rows[count]              one per service; each a slot or kNoSlot
+ *   rows segments    SegmentHeader | u16 rows[count] | u16 alternates[count][header.alternates]
+ *                    one per service; each element a slot or kNoSlot
+ *
+ * A row's alternates are the second chance: up to three other living slots that owned the row before, most
+ * recent first; kNoSlot fills up.
  *
  * Every segment is a sealed memory file of its own. A segment's id names its content: it is never
  * used for other content by the same control plane, so one that did not change is sent once and
@@ -22,7 +26,7 @@ FAIRLEAD_WIRE_BEGIN
 #define FAIRLEAD_SNAPSHOT_MAGIC 0x544e4d4745534c46ull /* "FLSEGMNT" */
 
 enum {
-    kSnapshotAbi = 1,
+    kSnapshotAbi = 2,
     kSegmentRoot = 1,
     kSegmentHops = 2,
     kSegmentRows = 3,
@@ -33,6 +37,7 @@ enum {
     kSlotCapacity = 65535,    /* slots are below this */
     kNoSlot = 0xffff,
     kRowCountMax = 1 << 24,
+    kAlternateCount = 3,      /* of each row, where a service has a second chance */
     kTimeoutMaxS = 60 * 24 * 3600, /* connection ages are kept modulo 2^24 s */
 };
 
@@ -44,7 +49,9 @@ struct SegmentHeader {
     u64 id;        /* 0 for the root */
     u32 count;     /* elements after the header; 0 for the root, which has its own counts */
     u32 checksum;  /* CRC-32C (RFC 3720) of the segment, this field as 0 */
-    u64 reserved[3];
+    u32 alternates; /* rows: of each row, 0 (no second chance) or kAlternateCount; else 0 */
+    u32 reserved0;
+    u64 reserved[2];
 };
 
 struct SnapshotRoot {
@@ -90,6 +97,8 @@ enum {
     kSlotFree = 0,         /* no backend: entries that name it are misses */
     kSlotUp = 1,           /* takes new flows and keeps its own */
     kSlotDraining = 2,     /* keeps its own */
+    kSlotRehash = 3,       /* dead: entries that name it are misses, its flows go to their rows' owners */
+    kSlotReset = 4,        /* dead: its flows are answered with a RST */
 };
 
 /* One backend of one service. */
