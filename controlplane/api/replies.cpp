@@ -123,6 +123,11 @@ v1::StatsReply stats_reply(const metrics::Sample &sample) {
         entry.set_kernel_packets(worker.kernel_packets);
         entry.set_by_connection(worker.by_connection);
         entry.set_by_row(worker.by_row);
+        entry.set_by_hops(worker.by_hops);
+        entry.set_resets_sent(worker.resets_sent);
+        entry.set_hops_omitted(worker.hops_omitted);
+        entry.set_connections_adopted(worker.connections_adopted);
+        entry.set_connections_inherited(worker.connections_inherited);
         entry.set_dropped_packets(dropped);
         entry.set_connections(worker.connections);
         entry.set_connections_opened(worker.connections_opened);

@@ -59,6 +59,7 @@ void check_paths(const ReplayOptions &options) {
 const char *name_of(core::Verdict verdict) {
     switch (verdict) {
     case core::Verdict::kForward: return "forward";
+    case core::Verdict::kReply: return "reply";
     case core::Verdict::kDrop: return "drop";
     case core::Verdict::kKernel: return "kernel";
     }
@@ -70,6 +71,7 @@ const char *name_of(core::Source source) {
     case core::Source::kNone: return nullptr;
     case core::Source::kConnection: return "connection";
     case core::Source::kRow: return "row";
+    case core::Source::kHops: return "row+hops";
     }
     return nullptr;
 }
@@ -177,7 +179,7 @@ void Replay::decide(std::uint64_t packet, const CapturedPacket &captured, Captur
     std::copy_n(captured.bytes.begin(), std::min(captured.bytes.size(), port_mac.size()), port_mac.begin());
     balancer_.process({&frame, 1}, port_mac, now_ns_);
 
-    const bool leaves = frame.verdict == core::Verdict::kForward;
+    const bool leaves = frame.verdict == core::Verdict::kForward || frame.verdict == core::Verdict::kReply;
     if (leaves) writer.write(captured.time_ns, {frame.data, frame.length});
     const core::Decision &decision = balancer_.decisions()[0];
     nlohmann::ordered_json line;

@@ -43,10 +43,10 @@ void print_stats(const v1::StatsReply &stats) {
     for (const auto &backend : stats.backends())
         backends.add({backend.service(), backend.address(), grouped(backend.packets()), grouped(backend.bytes()),
                       grouped(backend.connections_opened()), grouped(backend.connections())});
-    Table workers({"WORKER", ">RECEIVED", ">FORWARDED", ">BY-CONNECTION", ">BY-ROW", ">DROPPED", ">CONNECTIONS"});
+    Table workers({"WORKER", ">RECEIVED", ">FORWARDED", ">BY-CONNECTION", ">BY-ROW", ">ROW+HOPS", ">DROPPED", ">CONNECTIONS"});
     for (const auto &worker : stats.workers())
         workers.add({std::to_string(worker.worker()), grouped(worker.received_packets()), grouped(worker.forwarded_packets()),
-                     grouped(worker.by_connection()), grouped(worker.by_row()), grouped(worker.dropped_packets()),
+                     grouped(worker.by_connection()), grouped(worker.by_row()), grouped(worker.by_hops()), grouped(worker.dropped_packets()),
                      grouped(worker.connections())});
     fmt::print("{}\n{}\n{}", services.format(), backends.format(), workers.format());
     if (stats.drops().empty()) return;

@@ -5,7 +5,7 @@
 //   CompactKey (IPv4, one port)   | key 0 | key 1 | key 2 | key 3 | value 0 | value 1 | value 2 | value 3 |
 //   WideKey (port: any, IPv6)     |        key 0          | value 0 |        key 1          | value 1 |
 //
-//   value, from the low bits:     slot 16 | epoch 16 | last seen 24 (seconds, modulo 2^24) | state 8
+//   value, from the low bits:     slot 16 | epoch 16 | last seen 24 (seconds, modulo 2^24) | state 2 | 0 5 | unsure 1
 //
 // Each flow has two lines: the first from the keyed flow hash, the second from the first and the
 // key alone (partial-key cuckoo hashing: Fan et al., "Cuckoo Filter", 2014), so an entry can be
@@ -38,15 +38,16 @@ struct Connection {
     wire::u16 epoch;
     ConnectionState state;
     wire::u32 last_seen_s; ///< modulo 2^24
+    bool is_unsure = false; ///< the backend may not have the connection: found without its beginning
 
     [[nodiscard]] wire::u64 pack() const noexcept {
         return wire::u64{slot} | wire::u64{epoch} << 16 | wire::u64{last_seen_s & 0xffffff} << 32 |
-               wire::u64{static_cast<wire::u8>(state)} << 56;
+               wire::u64{static_cast<wire::u8>(state)} << 56 | wire::u64{is_unsure} << 63;
     }
     [[nodiscard]] static Connection unpack(wire::u64 v) noexcept {
         return {static_cast<wire::u16>(v), static_cast<wire::u16>(v >> 16),
                 static_cast<ConnectionState>(static_cast<wire::u8>(v >> 56) & 3),
-                static_cast<wire::u32>(v >> 32) & 0xffffff};
+                static_cast<wire::u32>(v >> 32) & 0xffffff, (v >> 63) != 0};
     }
 };
 

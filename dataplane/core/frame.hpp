@@ -18,6 +18,7 @@ using MacAddress = std::array<wire::u8, 6>;
 /// What is to happen to a packet.
 enum class Verdict : wire::u8 {
     kForward, ///< send it as it stands now, encapsulated
+    kReply,   ///< send it as it stands now: our own answer, back to where it came from
     kDrop,    ///< free it; it is counted under its reason
     kKernel,  ///< not ours: the balancer's own kernel may have it, untouched
 };
@@ -27,6 +28,7 @@ enum class Source : wire::u8 {
     kNone,
     kConnection, ///< an entry of the connection table
     kRow,        ///< the service's row table
+    kHops,       ///< the same or an entry, but not for sure: the row's alternates go along as hops
 };
 
 struct Frame {

@@ -112,6 +112,8 @@ Refusal Generation::take_services(std::span<const ServiceEntry> services, std::s
         if (auto refusal = check_service(entry, i); !refusal.empty()) return refusal;
         const CheckedSegment *rows = find_segment(segments, entry.rows_segment_id, kSegmentRows);
         if (!rows) return "root: service " + std::to_string(i) + " names rows segment " + std::to_string(entry.rows_segment_id) + ", which was not sent";
+        if (rows->alternates != 0 && (entry.protocol != kIpProtocolTcp || entry.forwarding != kForwardingGue))
+            return "root: service " + std::to_string(i) + " has alternates, which are for TCP over GUE alone";
         if (auto refusal = check_rows_of(*rows, i, slots); !refusal.empty()) return refusal;
 
         Service &service = services_[i];

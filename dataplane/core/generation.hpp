@@ -12,6 +12,8 @@
 #include "dataplane/wire/flow_hash.hpp"
 #include "dataplane/wire/packet.h"
 
+#include <cstddef>
+#include <cstring>
 #include <memory>
 
 namespace fairlead::core {
@@ -27,6 +29,15 @@ struct alignas(64) Forwarding {
     wire::u8 state;            ///< wire::kSlot...
     wire::u8 has_udp;          ///< the outer headers hold UDP
     wire::u64 reserved;
+
+    /// Forwarded to: its own flows at least. kSlotUp and kSlotDraining.
+    [[nodiscard]] bool is_living() const noexcept { return static_cast<wire::u8>(state - wire::kSlotUp) <= wire::kSlotDraining - wire::kSlotUp; }
+    /// The backend's address, from the prebuilt headers.
+    [[nodiscard]] wire::Be32 address() const noexcept {
+        wire::Be32 address;
+        std::memcpy(&address, headers + sizeof(wire::EthernetHeader) + offsetof(wire::Ipv4Header, destination), sizeof address);
+        return address;
+    }
 };
 static_assert(sizeof(Forwarding) == 64);
 

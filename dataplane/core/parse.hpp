@@ -23,6 +23,7 @@ struct Packet {
     wire::u16 slot;         ///< kNoSlot: none yet
     wire::u8 tcp_flags;     ///< 0 for UDP
     bool has_payload;       ///< TCP: data beyond the header
+    bool is_unsure;         ///< another backend may have the connection: it leaves with hops
 };
 
 /// Outcome of parsing: a flow, or what to do instead.

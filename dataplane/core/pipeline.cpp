@@ -2,6 +2,7 @@
 #include "dataplane/core/pipeline.hpp"
 
 #include "dataplane/core/encapsulate.hpp"
+#include "dataplane/core/reset.hpp"
 #include "dataplane/core/select.hpp"
 
 namespace fairlead::core {
@@ -20,17 +21,38 @@ void drop(Frame &frame, DropReason reason) noexcept {
 
 u32 seconds(u64 now_ns) noexcept { return static_cast<u32>(now_ns / kNsPerS) & 0xffffff; }
 
-/// Takes the slot of a live entry, after bringing the entry up to date. @return kNoSlot if the slot has another tenant now.
-u16 follow(const Generation &generation, u64 &value, const Packet &packet, u32 now_s) noexcept {
+/// What the slot of an entry is in this generation.
+const Forwarding &forwarding_of(const Generation &generation, const Connection &connection) noexcept {
+    return generation.forwarding(std::min<u32>(connection.slot, generation.slot_count()));
+}
+
+bool is_living(const Forwarding &forwarding, const Connection &connection) noexcept {
+    return forwarding.is_living() && forwarding.epoch == connection.epoch;
+}
+
+/// Gives the packet the slot of its entry, and brings the entry up to date.
+/// @return false if the entry does not hold for this packet: its slot has another tenant now, its backend is dead, or the
+///         packet begins another connection.
+bool follow(const Generation &generation, u64 &value, Packet &packet, u32 now_s) noexcept {
     Connection connection = Connection::unpack(value);
-    const u32 slot = std::min<u32>(connection.slot, generation.slot_count());
-    const Forwarding &forwarding = generation.forwarding(slot);
-    if (forwarding.state == kSlotFree || forwarding.epoch != connection.epoch) [[unlikely]] return kNoSlot;
+    const Forwarding &forwarding = forwarding_of(generation, connection);
+    if (!is_living(forwarding, connection)) [[unlikely]] return false;
+    if (begins_elsewhere(packet, connection.state, forwarding)) [[unlikely]] return false;
     connection.state = next_state(connection.state, packet);
     connection.last_seen_s = now_s;
     const u64 updated = connection.pack();
     if (updated != value) value = updated; // most packets change nothing: leave the line clean
-    return connection.slot;
+    packet.slot = connection.slot;
+    packet.is_unsure = connection.is_unsure;
+    return true;
+}
+
+/// Whether the client of an entry that does not hold is to be told so. Not of an unsure one: its connection may be alive
+/// elsewhere; and not when it asks for a new one.
+bool is_to_be_reset(const Generation &generation, const Connection &connection, const Packet &packet) noexcept {
+    const Forwarding &forwarding = forwarding_of(generation, connection);
+    return forwarding.state == kSlotReset && forwarding.epoch == connection.epoch && !connection.is_unsure &&
+           !is_opening(packet) && packet.flow.protocol == kIpProtocolTcp;
 }
 
 } // namespace
@@ -49,7 +71,7 @@ void Pipeline::process(const Generation *generation, std::span<Frame> burst, con
     if (generation) {
         classify<Ipv4>(*generation, burst);
         look_up_connections<Ipv4>(*generation, burst, now_s);
-        select_backends<Ipv4>(*generation, burst, now_s);
+        select_backends<Ipv4>(*generation, burst, source_mac, now_s);
         encapsulate_burst<Ipv4>(*generation, burst, source_mac);
     } else {
         for (unsigned i = 0; i < burst_size_; ++i) {
@@ -72,6 +94,7 @@ template <class Family> void Pipeline::classify(const Generation &generation, st
         if (result.parsed == Parsed::kFlow) [[likely]] {
             packet.service = services.find(packet.flow.destination, packet.flow.destination_port, packet.flow.protocol);
             packet.slot = kNoSlot;
+            packet.is_unsure = false;
             if (packet.service != ServiceTable::kNone) [[likely]] {
                 packet.hash = flow_hash(generation.hash_key(), packet.flow);
                 if (generation.service(packet.service).any_port) wide_connections_.prefetch(packet.hash);
@@ -100,9 +123,8 @@ void Pipeline::look_up_connections(const Generation &generation, std::span<Frame
         u64 *value;
         if (any_port) value = wide_connections_.find_first(packet.hash, WideKey::of(packet.flow, packet.service));
         else value = connections_.find_first(packet.hash, CompactKey::of(packet.flow, packet.service));
-        if (value) packet.slot = follow(generation, *value, packet, now_s);
-        if (packet.slot != kNoSlot) [[likely]] {
-            decisions_[i].source = Source::kConnection;
+        if (value && follow(generation, *value, packet, now_s)) [[likely]] {
+            decisions_[i].source = packet.is_unsure ? Source::kHops : Source::kConnection;
             __builtin_prefetch(&generation.forwarding(packet.slot));
             continue;
         }
@@ -116,35 +138,56 @@ void Pipeline::look_up_connections(const Generation &generation, std::span<Frame
 
 /// Second lines, then rows. Both lines are asked anew, since an earlier packet of the burst may have made the entry.
 template <class Family>
-void Pipeline::select_backends(const Generation &generation, std::span<Frame> burst, u32 now_s) noexcept {
-    const auto select = [&](auto &table, const auto &key, Packet &packet) noexcept {
+void Pipeline::select_backends(const Generation &generation, std::span<Frame> burst, const MacAddress &source_mac,
+                               u32 now_s) noexcept {
+    const auto select = [&](auto &table, const auto &key, Packet &packet, Frame &frame) noexcept {
+        const Service &service = generation.service(packet.service);
+        // Without its beginning a connection's backend is not known for sure.
+        packet.is_unsure = service.alternates && !is_opening(packet);
         if (u64 *value = table.find(packet.hash, key)) {
-            packet.slot = follow(generation, *value, packet, now_s);
-            if (packet.slot != kNoSlot) return Source::kConnection;
+            if (follow(generation, *value, packet, now_s)) return packet.is_unsure ? Source::kHops : Source::kConnection;
+            const Connection connection = Connection::unpack(*value);
+            const bool is_reset = is_to_be_reset(generation, connection, packet);
+            // A SYN that begins elsewhere may be forged, and the connection before it be alive.
+            packet.is_unsure |= service.alternates && is_living(forwarding_of(generation, connection), connection);
             table.erase(packet.hash, key);
             add(counters_.worker->connections_stale);
+            if (is_reset) {
+                answer(frame, packet, source_mac);
+                return Source::kNone;
+            }
         }
-        packet.slot = select_by_row(generation.service(packet.service), packet.hash);
-        if (packet.slot == kNoSlot) return Source::kNone;
+        packet.slot = select_by_row(service, packet.hash);
+        if (packet.slot == kNoSlot) {
+            drop(frame, DropReason::no_backend);
+            return Source::kNone;
+        }
         if (const auto state = first_state(packet)) {
-            const Connection connection{packet.slot, generation.forwarding(packet.slot).epoch, *state, now_s};
+            const Connection connection{packet.slot, generation.forwarding(packet.slot).epoch, *state, now_s, packet.is_unsure};
             if (table.insert(generation, packet.hash, key, connection, now_s)) {
                 add(counters_.worker->connections_opened);
                 add(counters_.services[packet.service].connections_opened);
                 add(counters_.slots[packet.slot].connections_opened);
             } else add(counters_.worker->connections_unrecorded);
         }
-        return Source::kRow;
+        return packet.is_unsure ? Source::kHops : Source::kRow;
     };
     for (unsigned p = 0; p < pending_count_; ++p) {
         const unsigned i = pending_[p];
         Packet &packet = packets_[i];
         if (generation.service(packet.service).any_port)
-            decisions_[i].source = select(wide_connections_, WideKey::of(packet.flow, packet.service), packet);
-        else decisions_[i].source = select(connections_, CompactKey::of(packet.flow, packet.service), packet);
-        if (packet.slot == kNoSlot) drop(burst[i], DropReason::no_backend);
-        else __builtin_prefetch(&generation.forwarding(packet.slot));
+            decisions_[i].source = select(wide_connections_, WideKey::of(packet.flow, packet.service), packet, burst[i]);
+        else decisions_[i].source = select(connections_, CompactKey::of(packet.flow, packet.service), packet, burst[i]);
+        if (burst[i].verdict == Verdict::kForward) __builtin_prefetch(&generation.forwarding(packet.slot));
     }
+}
+
+/// Answers for a dead backend.
+void Pipeline::answer(Frame &frame, const Packet &packet, const MacAddress &source_mac) noexcept {
+    if (packet.tcp_flags & kTcpRst) return drop(frame, DropReason::backend_dead); // never a reset for a reset
+    answer_with_reset(frame, packet, source_mac);
+    frame.verdict = Verdict::kReply;
+    add(counters_.worker->resets_sent);
 }
 
 template <class Family>
@@ -160,12 +203,27 @@ void Pipeline::encapsulate_burst(const Generation &generation, std::span<Frame> 
         else if (packet.ip_length + forwarding.length - sizeof(EthernetHeader) > mtu_) [[unlikely]]
             drop(frame, DropReason::too_big);
         else if (frame.headroom < kHeadroomNeeded) [[unlikely]] drop(frame, DropReason::no_headroom);
+        else if (packet.is_unsure) [[unlikely]] encapsulate_unsure(generation, frame, packet, source_mac);
         else encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, source_mac);
     }
 }
 
+/// With hops, where the row has any and the MTU has room for them. Without: far likelier than not the first choice is right.
+void Pipeline::encapsulate_unsure(const Generation &generation, Frame &frame, const Packet &packet,
+                                  const MacAddress &source_mac) noexcept {
+    const Forwarding &forwarding = generation.forwarding(packet.slot);
+    Be32 hops[kGueHopCountMax];
+    const unsigned count = select_hops(generation, generation.service(packet.service), packet.hash, packet.slot, hops);
+    if (count == 0) return encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, source_mac);
+    if (packet.ip_length + forwarding.length - sizeof(EthernetHeader) + hops_length(count) > mtu_) {
+        add(counters_.worker->hops_omitted);
+        return encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, source_mac);
+    }
+    encapsulate_with_hops(frame, forwarding, packet.ip_length, packet.hash.entropy, source_mac, {hops, count});
+}
+
 void Pipeline::count_burst(const Generation *generation, std::span<const Frame> burst) noexcept {
-    u64 received_bytes = 0, forwarded = 0, forwarded_bytes = 0, kernel = 0, by_connection = 0;
+    u64 received_bytes = 0, forwarded = 0, forwarded_bytes = 0, kernel = 0, by_connection = 0, by_hops = 0;
     for (unsigned i = 0; i < burst_size_; ++i) {
         const Frame &frame = burst[i];
         const Decision &decision = decisions_[i];
@@ -178,13 +236,14 @@ void Pipeline::count_burst(const Generation *generation, std::span<const Frame> 
             ++forwarded;
             forwarded_bytes += frame.length;
             by_connection += decision.source == Source::kConnection;
+            by_hops += decision.source == Source::kHops;
             add(counters_.slots[decision.slot].packets);
             add(counters_.slots[decision.slot].bytes, frame.length);
         } else if (frame.verdict == Verdict::kDrop) {
             add(counters_.worker->drops[static_cast<u8>(frame.reason)]);
             if (decision.service != ServiceTable::kNone)
                 add(counters_.services[decision.service].drops[static_cast<u8>(frame.reason)]);
-        } else ++kernel;
+        } else kernel += frame.verdict == Verdict::kKernel;
     }
     WorkerCounters &worker = *counters_.worker;
     add(worker.bursts);
@@ -194,7 +253,8 @@ void Pipeline::count_burst(const Generation *generation, std::span<const Frame> 
     add(worker.forwarded_bytes, forwarded_bytes);
     add(worker.kernel_packets, kernel);
     add(worker.by_connection, by_connection);
-    add(worker.by_row, forwarded - by_connection);
+    add(worker.by_hops, by_hops);
+    add(worker.by_row, forwarded - by_connection - by_hops);
     if (!generation) return;
     GenerationCounters &mine = worker.generations[generation->number() % kGenerationHistory];
     if (mine.generation != generation->number()) [[unlikely]] {

@@ -56,9 +56,12 @@ class Pipeline {
   private:
     template <class Family> void classify(const Generation &, std::span<Frame>) noexcept;
     template <class Family> void look_up_connections(const Generation &, std::span<Frame>, wire::u32 now_s) noexcept;
-    template <class Family> void select_backends(const Generation &, std::span<Frame>, wire::u32 now_s) noexcept;
+    template <class Family>
+    void select_backends(const Generation &, std::span<Frame>, const MacAddress &, wire::u32 now_s) noexcept;
     template <class Family>
     void encapsulate_burst(const Generation &, std::span<Frame>, const MacAddress &) noexcept;
+    void encapsulate_unsure(const Generation &, Frame &, const Packet &, const MacAddress &) noexcept;
+    void answer(Frame &, const Packet &, const MacAddress &) noexcept;
     void leave_to_kernel(Frame &, wire::DropReason otherwise) const noexcept;
     void count_burst(const Generation *, std::span<const Frame>) noexcept;
 

@@ -26,6 +26,34 @@ namespace fairlead::core {
     return kEstablished;
 }
 
+/// Whether a packet begins a connection.
+[[nodiscard]] inline bool is_opening(const Packet &packet) noexcept {
+    return (packet.tcp_flags & (wire::kTcpSyn | wire::kTcpAck)) == wire::kTcpSyn;
+}
+
+/// Whether a packet of a flow with an entry begins another connection that belongs elsewhere: the entry's connection is
+/// ending, and its backend takes no new ones. (Elsewhere a SYN keeps its entry: it may be forged.) Where there is a second
+/// chance the new entry is unsure, so a forged RST and SYN move nothing: the new owner hands on what it never saw.
+[[nodiscard]] inline bool begins_elsewhere(const Packet &packet, ConnectionState state, const Forwarding &forwarding) noexcept {
+    return is_opening(packet) && state == ConnectionState::kClosing && forwarding.state != wire::kSlotUp;
+}
+
+/// The backends that an unsure packet visits after `first`, each if the one before has not the connection: whoever else
+/// owns its row now or owned it before.
+/// @return how many of `hops` are filled.
+[[nodiscard]] inline unsigned select_hops(const Generation &generation, const Service &service, const wire::FlowHash &hash,
+                                          wire::u16 first, wire::Be32 (&hops)[wire::kGueHopCountMax]) noexcept {
+    const wire::u32 row = wire::reduce(hash.row, service.row_count);
+    unsigned count = 0;
+    const auto take = [&](wire::u16 slot) noexcept {
+        if (slot != wire::kNoSlot && slot != first && count < wire::kGueHopCountMax)
+            hops[count++] = generation.forwarding(slot).address();
+    };
+    take(service.rows[row]);
+    for (unsigned i = 0; i < wire::kAlternateCount; ++i) take(service.alternates[row * wire::kAlternateCount + i]);
+    return count;
+}
+
 /// The state that a packet without an entry gives its flow; none: it is not worth an entry. A first packet alone proves
 /// nothing, SYN, ACK or datagram, so every flow starts half-open, and a flood of single packets pushes out nobody.
 [[nodiscard]] inline std::optional<ConnectionState> first_state(const Packet &packet) noexcept {

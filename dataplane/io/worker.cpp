@@ -102,7 +102,7 @@ std::uint16_t Worker::settle(std::span<rte_mbuf *> packets, std::span<const core
     for (std::size_t i = 0; i < packets.size(); ++i) {
         rte_mbuf *packet = packets[i];
         const core::Frame &frame = frames[i];
-        if (frame.verdict != core::Verdict::kForward) [[unlikely]] {
+        if (frame.verdict != core::Verdict::kForward && frame.verdict != core::Verdict::kReply) [[unlikely]] {
             rte_pktmbuf_free(packet);
             continue;
         }

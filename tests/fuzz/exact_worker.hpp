@@ -3,6 +3,7 @@
 // and what must hold of each burst whatever was in it.
 #pragma once
 
+#include "dataplane/core/encapsulate.hpp"
 #include "dataplane/core/pipeline.hpp"
 
 #include <cstdio>
@@ -86,8 +87,9 @@ class ExactWorker {
     static void check_frame(const core::Generation *generation, const HeapFrame &given, const core::Frame &frame, const core::Decision &decision) {
         const auto &arrived = given.arrived();
         const wire::u8 *end = given.frame().data + arrived.size();
+        if (frame.verdict == core::Verdict::kReply) return check_reset(given, frame);
         if (frame.verdict != core::Verdict::kForward) {
-            require(frame.verdict == core::Verdict::kDrop || frame.verdict == core::Verdict::kKernel, "the verdict is one of three");
+            require(frame.verdict == core::Verdict::kDrop || frame.verdict == core::Verdict::kKernel, "the verdict is one of four");
             require(frame.verdict != core::Verdict::kDrop || frame.reason < wire::DropReason::kCount, "a drop has a name");
             require(frame.data == given.frame().data && frame.length == arrived.size() && std::equal(arrived.begin(), arrived.end(), frame.data),
                     "what is not forwarded stays untouched");
@@ -95,13 +97,31 @@ class ExactWorker {
         }
         require(generation && decision.service < generation->service_count() && decision.slot < generation->slot_count(), "a forwarded packet has a service and a backend");
         require(decision.source != core::Source::kNone, "something chose the backend");
-        require(generation->forwarding(decision.slot).state != wire::kSlotFree, "the backend exists");
+        require(generation->forwarding(decision.slot).is_living(), "the backend lives");
         require(frame.data >= given.begin() && frame.data + frame.length <= end && frame.headroom == frame.data - given.begin(), "the frame lies in its buffer");
         require(frame.length <= kMtu + sizeof(wire::EthernetHeader), "the frame fits the link");
-        const wire::u32 outer = generation->forwarding(decision.slot).length;
+        wire::u32 outer = generation->forwarding(decision.slot).length;
+        if (decision.source == core::Source::kHops) outer += check_hops(frame, outer);
         require(frame.length >= outer + sizeof(wire::Ipv4Header), "an inner packet follows the outer headers");
         require(std::equal(frame.data + outer, frame.data + frame.length, arrived.begin() + sizeof(wire::EthernetHeader)), "the inner packet is untouched");
         check_outer(frame);
+    }
+
+    /// @return bytes that the hops take.
+    static wire::u32 check_hops(const core::Frame &frame, wire::u32 outer) {
+        const wire::u32 length = 4u * (reinterpret_cast<const wire::GueHeader *>(frame.data + outer - sizeof(wire::GueHeader))->version_hlen & wire::kGueHlenMask);
+        if (length == 0) return 0;
+        const auto *hops = reinterpret_cast<const wire::GueHops *>(frame.data + outer);
+        require(length == core::hops_length(hops->hop_count) && hops->hop_count >= 1 && hops->hop_count <= wire::kGueHopCountMax, "as many hops as the header has room for");
+        require(hops->type.host() == wire::kGueHopsIpv4 && hops->next_hop == 0, "the hops begin at the first");
+        return length;
+    }
+
+    static void check_reset(const HeapFrame &given, const core::Frame &frame) {
+        const auto *was = reinterpret_cast<const wire::Ipv4Header *>(given.arrived().data() + sizeof(wire::EthernetHeader));
+        const auto *ip = reinterpret_cast<const wire::Ipv4Header *>(frame.data + sizeof(wire::EthernetHeader));
+        require(frame.length == 54 && ip->source == was->destination && ip->destination == was->source, "a reset goes back to the client");
+        require((reinterpret_cast<const wire::TcpHeader *>(ip + 1)->flags & wire::kTcpRst) != 0, "an answer is a reset");
     }
 
     static void check_outer(const core::Frame &frame) {
@@ -118,8 +138,8 @@ class ExactWorker {
 
     void check_counters() const {
         const auto drops = std::accumulate(std::begin(counters_.drops), std::end(counters_.drops), wire::u64{0});
-        require(counters_.received_packets == counters_.forwarded_packets + counters_.kernel_packets + drops, "every packet is counted once");
-        require(counters_.forwarded_packets == counters_.by_connection + counters_.by_row, "every forwarded packet has a source");
+        require(counters_.received_packets == counters_.forwarded_packets + counters_.kernel_packets + counters_.resets_sent + drops, "every packet is counted once");
+        require(counters_.forwarded_packets == counters_.by_connection + counters_.by_row + counters_.by_hops, "every forwarded packet has a source");
         const auto by_slot = std::accumulate(slots_.begin(), slots_.end(), wire::u64{0}, [](auto n, auto &slot) { return n + slot.packets; });
         require(by_slot == counters_.forwarded_packets, "packets by slot add up");
         const auto opened = std::accumulate(slots_.begin(), slots_.end(), wire::u64{0}, [](auto n, auto &slot) { return n + slot.connections_opened; });

@@ -43,19 +43,22 @@ std::size_t write_segments(const std::vector<Bytes> &segments, u8 *data, std::si
     return size;
 }
 
-/// A snapshot that is accepted, to start from: two services, three backends, one of them draining.
+/// A snapshot that is accepted, to start from: two services, one with a second chance; backends up, draining and dead.
 std::vector<Bytes> sound_segments() {
     auto snapshot = test::Snapshot::with_backends(3);
     snapshot.services.push_back(test::service_entry(0xc633640b, kPortAny, kIpProtocolUdp, 101, kForwardingIpip));
     snapshot.slots[2] = test::slot_entry(0x0a140021, 1);
     snapshot.slots.push_back(test::slot_entry(0x0a140022, 0, 9, kSlotDraining));
     snapshot.hops.push_back({{2, 0, 0, 0, 0, 9}, 0, 0});
+    snapshot.slots.push_back(test::slot_entry(0x0a140023, 0, 10, kSlotReset));
+    snapshot.hops.push_back({{2, 0, 0, 0, 0, 9}, 1, 0});
     snapshot.rows = {{0, 1, 1, 0, kNoSlot}, {2}};
+    snapshot.alternates = {{1, 3, kNoSlot, 0, kNoSlot, kNoSlot, 3, 0, kNoSlot, kNoSlot, kNoSlot, kNoSlot, 0, 1, 3}};
     snapshot.render();
     return {snapshot.root_bytes, snapshot.hops_bytes, snapshot.rows_bytes[0], snapshot.rows_bytes[1]};
 }
 
-/// A TCP SYN or UDP datagram for a service.
+/// A UDP datagram or a TCP segment for a service: a SYN, or one of a connection that has begun elsewhere.
 std::vector<u8> packet_for(Be32 vip, Be16 port, u8 protocol, u16 client_port) {
     struct Packet {
         EthernetHeader ethernet;
@@ -72,7 +75,7 @@ std::vector<u8> packet_for(Be32 vip, Be16 port, u8 protocol, u16 client_port) {
     packet.tcp.destination_port = port;
     if (protocol == kIpProtocolUdp) packet.tcp.sequence = Be32::from_host(sizeof(TcpHeader) << 16);
     packet.tcp.data_offset = 0x50;
-    packet.tcp.flags = kTcpSyn;
+    packet.tcp.flags = client_port % 2 ? kTcpSyn : kTcpAck;
     const auto *bytes = reinterpret_cast<const u8 *>(&packet);
     return {bytes, bytes + sizeof packet};
 }

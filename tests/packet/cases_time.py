@@ -71,7 +71,7 @@ def established_for_hours():
 
 
 def syn_on_a_live_connection():
-    """A SYN on a live connection changes nothing; on a closing one it begins a new connection, with the same backend."""
+    """A SYN on a live connection changes nothing; on a closing one it begins a new one, elsewhere if the backend takes none."""
     traffic = _after("S", "A")
     traffic.tcp("S")
     traffic.wait(3600)

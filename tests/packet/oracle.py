@@ -94,7 +94,8 @@ class Oracle:
         """The connection's backend while that is a backend, else the row's. FIN, RST and nothing known: forwarded, not recorded."""
         timeouts = {**TIMEOUTS_S, **{k: int(str(v).rstrip("s")) for k, v in service.get("timeouts", {}).items()}}
         entry = self.connections.get((key, packet.flow))
-        if entry and now_s - entry.seen_s <= timeouts[entry.state] and self.leases.get((key, entry.address)) is entry.lease:
+        is_live = entry and now_s - entry.seen_s <= timeouts[entry.state] and self.leases.get((key, entry.address)) is entry.lease
+        if is_live and not self._begins_elsewhere(entry, service, packet):
             entry.state, entry.seen_s = self._next_state(entry.state, packet), now_s
             return entry.address, "connection"
         self.connections.pop((key, packet.flow), None)
@@ -104,6 +105,15 @@ class Oracle:
         if not set(packet.flags) & set("FR"):
             self.connections[(key, packet.flow)] = Connection(self.leases[(key, address)], address, "half_open", now_s)
         return address, "row"
+
+    def _begins_elsewhere(self, entry, service, packet):
+        """A new connection from the port of one that is closing, at a backend that takes no new ones."""
+        is_opening = "S" in packet.flags and "A" not in packet.flags
+        return is_opening and entry.state == "closing" and entry.address not in self._takers(service)
+
+    @staticmethod
+    def _takers(service):
+        return [b["address"] for b in service["backends"] if b.get("weight", 100) and not b.get("drain")]
 
     @staticmethod
     def _next_state(state, packet):
@@ -117,7 +127,7 @@ class Oracle:
         return "closing" if state == "closing" and not packet.has_payload else "established"
 
     def _choose(self, service, flow):
-        takers = [b["address"] for b in service["backends"] if b.get("weight", 100) and not b.get("drain")]
+        takers = self._takers(service)
         if len(takers) <= 1:
             return takers[0] if takers else None
         try:

@@ -79,6 +79,7 @@ struct Snapshot {
     std::vector<wire::SlotEntry> slots;
     std::vector<wire::HopEntry> hops;
     std::vector<std::vector<wire::u16>> rows; ///< segment id of rows[i] is 100 + i
+    std::vector<std::vector<wire::u16>> alternates; ///< of rows[i], kAlternateCount for each row; where there are none: no second chance
     Bytes root_bytes, hops_bytes;
     std::vector<Bytes> rows_bytes;
 
@@ -105,8 +106,13 @@ struct Snapshot {
         seal(hops_bytes);
         for (std::size_t i = 0; i < rows.size(); ++i) {
             auto &bytes = rows_bytes.emplace_back();
-            append(bytes, segment_header(wire::kSegmentRows, 100 + i, static_cast<wire::u32>(rows[i].size())));
+            auto header = segment_header(wire::kSegmentRows, 100 + i, static_cast<wire::u32>(rows[i].size()));
+            const bool has_alternates = i < alternates.size() && !alternates[i].empty();
+            header.alternates = has_alternates ? wire::kAlternateCount : 0;
+            append(bytes, header);
             for (auto row : rows[i]) append(bytes, row);
+            if (has_alternates)
+                for (auto slot : alternates[i]) append(bytes, slot);
             seal(bytes);
         }
     }
@@ -131,6 +137,17 @@ struct Snapshot {
         }
         for (std::size_t i = 0; i < rows.size(); ++i)
             rows[i] = count ? static_cast<wire::u16>(i % count) : static_cast<wire::u16>(wire::kNoSlot);
+        s.render();
+        return s;
+    }
+
+    /// The same, with the next `alternate_count` backends in order as each row's alternates.
+    static Snapshot with_alternates(unsigned count, unsigned alternate_count) {
+        Snapshot s = with_backends(count);
+        auto &alternates = s.alternates.emplace_back();
+        for (const auto row : s.rows[0])
+            for (unsigned i = 1; i <= wire::kAlternateCount; ++i)
+                alternates.push_back(i <= alternate_count ? static_cast<wire::u16>((row + i) % count) : static_cast<wire::u16>(wire::kNoSlot));
         s.render();
         return s;
     }
