@@ -31,7 +31,7 @@ class OfflineBalancer {
 
     /// Decides one burst; see core::Pipeline::process().
     void process(std::span<core::Frame> burst, const core::MacAddress &source_mac, std::uint64_t now_ns);
-    [[nodiscard]] std::span<const core::Decision> decisions() const { return pipeline_.decisions(); }
+    [[nodiscard]] core::Decision decision(unsigned i) const { return pipeline_.decision(i); }
 
     void forget() { pipeline_.forget(); }
 

@@ -181,7 +181,7 @@ void Replay::decide(std::uint64_t packet, const CapturedPacket &captured, Captur
 
     const bool leaves = frame.verdict == core::Verdict::kForward || frame.verdict == core::Verdict::kReply;
     if (leaves) writer.write(captured.time_ns, {frame.data, frame.length});
-    const core::Decision &decision = balancer_.decisions()[0];
+    const core::Decision decision = balancer_.decision(0);
     nlohmann::ordered_json line;
     line["packet"] = packet;
     line["verdict"] = name_of(frame.verdict);

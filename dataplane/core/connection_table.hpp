@@ -15,6 +15,7 @@
 #pragma once
 
 #include "dataplane/core/generation.hpp"
+#include "dataplane/core/transition.hpp"
 #include "dataplane/wire/counters.h"
 #include "dataplane/wire/wire.h"
 
@@ -27,10 +28,6 @@
 #include <utility>
 
 namespace fairlead::core {
-
-/// TCP as seen from the client's side alone, and UDP; a UDP flow is half-open until its second datagram. The order is
-/// that of Service::timeout_s.
-enum class ConnectionState : wire::u8 { kHalfOpen, kEstablished, kClosing, kUdp, kCount };
 
 /// The value of an entry, unpacked by shifts only.
 struct Connection {
@@ -48,6 +45,15 @@ struct Connection {
         return {static_cast<wire::u16>(v), static_cast<wire::u16>(v >> 16),
                 static_cast<ConnectionState>(static_cast<wire::u8>(v >> 56) & 3),
                 static_cast<wire::u32>(v >> 32) & 0xffffff, (v >> 63) != 0};
+    }
+
+    // On a packed value, for the packet path.
+
+    [[nodiscard]] static bool is_unsure_value(wire::u64 v) noexcept { return v >> 63 != 0; }
+    /// The value after a packet at `now_s`, below 2^24: the same slot and epoch, the state that follows.
+    [[nodiscard]] static wire::u64 touch(wire::u64 v, Transition transition, wire::u32 now_s) noexcept {
+        const unsigned state = static_cast<unsigned>(v >> 56) & 3;
+        return (v & 0x80000000ffffffff) | wire::u64{now_s} << 32 | wire::u64{transition >> 2 * state & 3u} << 56;
     }
 };
 

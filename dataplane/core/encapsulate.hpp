@@ -12,10 +12,9 @@
 
 namespace fairlead::core {
 
-/// The outer IPv4 checksum for `total_length`, from the sum of the header's other words (RFC 1071).
+/// The outer IPv4 checksum for `total_length`, from the folded sum of the header's other words (RFC 1071).
 [[nodiscard]] inline wire::Be16 outer_checksum(wire::u32 sum_without_length, wire::u16 total_length) noexcept {
-    wire::u32 sum = sum_without_length + total_length;
-    sum = (sum & 0xffff) + (sum >> 16);
+    wire::u32 sum = sum_without_length + total_length; // of two 16-bit numbers: one fold suffices
     sum = (sum & 0xffff) + (sum >> 16);
     return wire::Be16::from_host(static_cast<wire::u16>(~sum));
 }

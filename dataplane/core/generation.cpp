@@ -82,6 +82,7 @@ Forwarding build_forwarding(const SnapshotRoot &root, const SlotEntry &slot, u8 
     Be16 words[sizeof ip / 2];
     std::memcpy(words, &ip, sizeof ip);
     for (Be16 word : words) f.checksum += word.host();
+    f.checksum = (f.checksum & 0xffff) + (f.checksum >> 16);
 
     std::memcpy(f.headers, &ethernet, sizeof ethernet);
     std::memcpy(f.headers + sizeof ethernet, &ip, sizeof ip);
@@ -144,11 +145,14 @@ Refusal Generation::take_slots(const SnapshotRoot &root, std::span<const Service
     const auto *hop = reinterpret_cast<const HopEntry *>(hops->bytes.data() + sizeof(SegmentHeader));
     segment_ids_.push_back(root.hops_segment_id);
 
-    forwarding_.resize(slots.size() + 1); // the last stays free: where entries with unknown slots lead
+    Forwarding free{};
+    free.tenant = Forwarding::kNoTenant;
+    forwarding_.resize(slots.size() + 1, free); // the last stays free: where entries with unknown slots lead
     for (std::size_t i = 0; i < slots.size(); ++i) {
         if (slots[i].state == kSlotFree) continue;
         if (auto refusal = check_slot(slots[i], i, services); !refusal.empty()) return refusal;
         forwarding_[i] = build_forwarding(root, slots[i], services[slots[i].service].forwarding, hop[i]);
+        forwarding_[i].tenant = forwarding_[i].is_living() ? static_cast<u32>(i | slots[i].epoch << 16) : Forwarding::kNoTenant;
     }
     return {};
 }

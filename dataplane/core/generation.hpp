@@ -24,11 +24,15 @@ struct alignas(64) Forwarding {
     wire::u8 headers[46];      ///< Ethernet, IPv4, and for GUE: UDP, GUE; lengths and checksums to be patched
     wire::u8 length;           ///< bytes of `headers` in use, at least 32
     wire::u8 resolved;         ///< the next hop's link-layer address is known
-    wire::u32 checksum;        ///< the outer IPv4 header's 16-bit words summed, total length as 0
+    wire::u32 checksum;        ///< the outer IPv4 header's 16-bit words summed and folded once, total length as 0
     wire::u16 epoch;
     wire::u8 state;            ///< wire::kSlot...
     wire::u8 has_udp;          ///< the outer headers hold UDP
-    wire::u64 reserved;
+    wire::u32 tenant;          ///< what the low half of an entry's value is while it holds; kNoTenant: no entry does
+    wire::u32 reserved;
+
+    /// Of no entry: its slot would be kNoSlot.
+    static constexpr wire::u32 kNoTenant = 0xffffffff;
 
     /// Forwarded to: its own flows at least. kSlotUp and kSlotDraining.
     [[nodiscard]] bool is_living() const noexcept { return static_cast<wire::u8>(state - wire::kSlotUp) <= wire::kSlotDraining - wire::kSlotUp; }

@@ -33,17 +33,16 @@ bool is_living(const Forwarding &forwarding, const Connection &connection) noexc
 /// Gives the packet the slot of its entry, and brings the entry up to date.
 /// @return false if the entry does not hold for this packet: its slot has another tenant now, its backend is dead, or the
 ///         packet begins another connection.
-bool follow(const Generation &generation, u64 &value, Packet &packet, u32 now_s) noexcept {
-    Connection connection = Connection::unpack(value);
-    const Forwarding &forwarding = forwarding_of(generation, connection);
-    if (!is_living(forwarding, connection)) [[unlikely]] return false;
-    if (begins_elsewhere(packet, connection.state, forwarding)) [[unlikely]] return false;
-    connection.state = next_state(connection.state, packet);
-    connection.last_seen_s = now_s;
-    const u64 updated = connection.pack();
-    if (updated != value) value = updated; // most packets change nothing: leave the line clean
-    packet.slot = connection.slot;
-    packet.is_unsure = connection.is_unsure;
+[[gnu::always_inline]] inline bool follow(const Generation &generation, u64 &value, Packet &packet, u32 now_s) noexcept {
+    const u64 before = value;
+    const Forwarding &forwarding = generation.forwarding(std::min<u32>(static_cast<u16>(before), generation.slot_count()));
+    if (forwarding.tenant != static_cast<u32>(before)) [[unlikely]] return false;
+    if (is_opening(packet) && begins_elsewhere(Connection::unpack(before).state, forwarding)) [[unlikely]] return false;
+    const u64 after = Connection::touch(before, packet.transition, now_s);
+    if (after != before) value = after; // most packets change nothing: leave the line clean
+    packet.slot = static_cast<u16>(before);
+    packet.is_unsure = Connection::is_unsure_value(before);
+    packet.source = packet.is_unsure ? Source::kHops : Source::kConnection;
     return true;
 }
 
@@ -66,8 +65,9 @@ void Pipeline::process(const Generation *generation, std::span<Frame> burst, con
                        u64 now_ns) noexcept {
     burst_size_ = static_cast<unsigned>(burst.size());
     pending_count_ = 0;
+    u64 received_bytes = 0;
+    for (const Frame &frame : burst) received_bytes += frame.length;
     const u32 now_s = seconds(now_ns);
-    for (unsigned i = 0; i < burst_size_; ++i) received_length_[i] = burst[i].length;
     if (generation) {
         classify<Ipv4>(*generation, burst);
         look_up_connections<Ipv4>(*generation, burst, now_s);
@@ -76,30 +76,36 @@ void Pipeline::process(const Generation *generation, std::span<Frame> burst, con
     } else {
         for (unsigned i = 0; i < burst_size_; ++i) {
             leave_to_kernel(burst[i], DropReason::no_snapshot);
-            decisions_[i] = {ServiceTable::kNone, kNoSlot, Source::kNone};
+            packets_[i].service = ServiceTable::kNone;
+            packets_[i].slot = kNoSlot;
+            packets_[i].source = Source::kNone;
         }
     }
-    count_burst(generation, burst);
+    count_burst(generation, burst, received_bytes);
 }
 
 /// Parse and service lookup. After it a frame's verdict is final unless it is kForward.
 template <class Family> void Pipeline::classify(const Generation &generation, std::span<Frame> burst) noexcept {
     const ServiceTable &services = generation.service_table();
-    for (unsigned i = 0; i < burst_size_; ++i) {
-        Frame &frame = burst[i];
-        Packet &packet = packets_[i];
-        decisions_[i] = {ServiceTable::kNone, kNoSlot, Source::kNone};
+    ServiceTally tally(counters_.services);
+    Packet *next = packets_.data();
+    for (Frame &frame : burst) {
+        Packet &packet = *next++;
+        packet.service = ServiceTable::kNone;
+        packet.slot = kNoSlot;
+        packet.source = Source::kNone;
+        packet.is_unsure = false;
         frame.verdict = Verdict::kForward;
         const ParseResult result = Family::parse(frame, packet);
         if (result.parsed == Parsed::kFlow) [[likely]] {
-            packet.service = services.find(packet.flow.destination, packet.flow.destination_port, packet.flow.protocol);
-            packet.slot = kNoSlot;
-            packet.is_unsure = false;
-            if (packet.service != ServiceTable::kNone) [[likely]] {
+            const auto found = services.find(packet.flow.destination, packet.flow.destination_port, packet.flow.protocol);
+            packet.service = found.index;
+            packet.any_port = found.any_port;
+            if (found.index != ServiceTable::kNone) [[likely]] {
                 packet.hash = flow_hash(generation.hash_key(), packet.flow);
-                if (generation.service(packet.service).any_port) wide_connections_.prefetch(packet.hash);
+                if (found.any_port) [[unlikely]] wide_connections_.prefetch(packet.hash);
                 else connections_.prefetch(packet.hash);
-                decisions_[i].service = packet.service;
+                tally.count(found.index, frame.length);
             } else if (services.is_vip(packet.flow.destination)) drop(frame, DropReason::no_service);
             else leave_to_kernel(frame, DropReason::not_for_vip);
         } else if (result.parsed == Parsed::kBadForAll) drop(frame, result.reason);
@@ -113,23 +119,27 @@ void Pipeline::leave_to_kernel(Frame &frame, DropReason otherwise) const noexcep
     else drop(frame, otherwise);
 }
 
+/// Out of line: what a compiler would otherwise prepare for every packet.
+[[gnu::noinline]] u64 *Pipeline::find_first_wide(const Packet &packet) noexcept {
+    return wide_connections_.find_first(packet.hash, WideKey::of(packet.flow, packet.service));
+}
+
 /// First lines only: four flows in five are found there. The rest becomes `pending_`, second lines on their way.
 template <class Family>
 void Pipeline::look_up_connections(const Generation &generation, std::span<Frame> burst, u32 now_s) noexcept {
-    for (unsigned i = 0; i < burst_size_; ++i) {
-        if (burst[i].verdict != Verdict::kForward) [[unlikely]] continue;
-        Packet &packet = packets_[i];
-        const bool any_port = generation.service(packet.service).any_port;
+    Packet *next = packets_.data();
+    for (const Frame &frame : burst) {
+        Packet &packet = *next++;
+        if (frame.verdict != Verdict::kForward) [[unlikely]] continue;
         u64 *value;
-        if (any_port) value = wide_connections_.find_first(packet.hash, WideKey::of(packet.flow, packet.service));
+        if (packet.any_port) [[unlikely]] value = find_first_wide(packet);
         else value = connections_.find_first(packet.hash, CompactKey::of(packet.flow, packet.service));
         if (value && follow(generation, *value, packet, now_s)) [[likely]] {
-            decisions_[i].source = packet.is_unsure ? Source::kHops : Source::kConnection;
             __builtin_prefetch(&generation.forwarding(packet.slot));
             continue;
         }
-        pending_[pending_count_++] = static_cast<u8>(i);
-        if (any_port) wide_connections_.prefetch_second(packet.hash, WideKey::of(packet.flow, packet.service));
+        pending_[pending_count_++] = static_cast<u8>(&packet - packets_.data());
+        if (packet.any_port) wide_connections_.prefetch_second(packet.hash, WideKey::of(packet.flow, packet.service));
         else connections_.prefetch_second(packet.hash, CompactKey::of(packet.flow, packet.service));
         const Service &service = generation.service(packet.service);
         __builtin_prefetch(&service.rows[reduce(packet.hash.row, service.row_count)]);
@@ -145,7 +155,7 @@ void Pipeline::select_backends(const Generation &generation, std::span<Frame> bu
         // Without its beginning a connection's backend is not known for sure.
         packet.is_unsure = service.alternates && !is_opening(packet);
         if (u64 *value = table.find(packet.hash, key)) {
-            if (follow(generation, *value, packet, now_s)) return packet.is_unsure ? Source::kHops : Source::kConnection;
+            if (follow(generation, *value, packet, now_s)) return;
             const Connection connection = Connection::unpack(*value);
             const bool is_reset = is_to_be_reset(generation, connection, packet);
             // A SYN that begins elsewhere may be forged, and the connection before it be alive.
@@ -154,13 +164,13 @@ void Pipeline::select_backends(const Generation &generation, std::span<Frame> bu
             add(counters_.worker->connections_stale);
             if (is_reset) {
                 answer(frame, packet, source_mac);
-                return Source::kNone;
+                return;
             }
         }
         packet.slot = select_by_row(service, packet.hash);
         if (packet.slot == kNoSlot) {
             drop(frame, DropReason::no_backend);
-            return Source::kNone;
+            return;
         }
         if (const auto state = first_state(packet)) {
             const Connection connection{packet.slot, generation.forwarding(packet.slot).epoch, *state, now_s, packet.is_unsure};
@@ -170,14 +180,14 @@ void Pipeline::select_backends(const Generation &generation, std::span<Frame> bu
                 add(counters_.slots[packet.slot].connections_opened);
             } else add(counters_.worker->connections_unrecorded);
         }
-        return packet.is_unsure ? Source::kHops : Source::kRow;
+        packet.source = packet.is_unsure ? Source::kHops : Source::kRow;
     };
     for (unsigned p = 0; p < pending_count_; ++p) {
         const unsigned i = pending_[p];
         Packet &packet = packets_[i];
-        if (generation.service(packet.service).any_port)
-            decisions_[i].source = select(wide_connections_, WideKey::of(packet.flow, packet.service), packet, burst[i]);
-        else decisions_[i].source = select(connections_, CompactKey::of(packet.flow, packet.service), packet, burst[i]);
+        if (packet.any_port)
+            select(wide_connections_, WideKey::of(packet.flow, packet.service), packet, burst[i]);
+        else select(connections_, CompactKey::of(packet.flow, packet.service), packet, burst[i]);
         if (burst[i].verdict == Verdict::kForward) __builtin_prefetch(&generation.forwarding(packet.slot));
     }
 }
@@ -193,14 +203,15 @@ void Pipeline::answer(Frame &frame, const Packet &packet, const MacAddress &sour
 template <class Family>
 void Pipeline::encapsulate_burst(const Generation &generation, std::span<Frame> burst,
                                  const MacAddress &source_mac) noexcept {
-    for (unsigned i = 0; i < burst_size_; ++i) {
-        Frame &frame = burst[i];
+    const Forwarding *forwardings = &generation.forwarding(0);
+    const u32 length_max = mtu_ + static_cast<u32>(sizeof(EthernetHeader));
+    const Packet *next = packets_.data();
+    for (Frame &frame : burst) {
+        const Packet &packet = *next++;
         if (frame.verdict != Verdict::kForward) [[unlikely]] continue;
-        const Packet &packet = packets_[i];
-        const Forwarding &forwarding = generation.forwarding(packet.slot);
-        decisions_[i].slot = packet.slot;
+        const Forwarding &forwarding = forwardings[packet.slot];
         if (!forwarding.resolved) [[unlikely]] drop(frame, DropReason::no_next_hop);
-        else if (packet.ip_length + forwarding.length - sizeof(EthernetHeader) > mtu_) [[unlikely]]
+        else if (u32{packet.ip_length} + forwarding.length > length_max) [[unlikely]]
             drop(frame, DropReason::too_big);
         else if (frame.headroom < kHeadroomNeeded) [[unlikely]] drop(frame, DropReason::no_headroom);
         else if (packet.is_unsure) [[unlikely]] encapsulate_unsure(generation, frame, packet, source_mac);
@@ -222,39 +233,33 @@ void Pipeline::encapsulate_unsure(const Generation &generation, Frame &frame, co
     encapsulate_with_hops(frame, forwarding, packet.ip_length, packet.hash.entropy, source_mac, {hops, count});
 }
 
-void Pipeline::count_burst(const Generation *generation, std::span<const Frame> burst) noexcept {
-    u64 received_bytes = 0, forwarded = 0, forwarded_bytes = 0, kernel = 0, by_connection = 0, by_hops = 0;
-    for (unsigned i = 0; i < burst_size_; ++i) {
-        const Frame &frame = burst[i];
-        const Decision &decision = decisions_[i];
-        received_bytes += received_length_[i];
-        if (decision.service != ServiceTable::kNone) [[likely]] {
-            add(counters_.services[decision.service].packets);
-            add(counters_.services[decision.service].bytes, received_length_[i]);
-        }
+void Pipeline::count_burst(const Generation *generation, std::span<const Frame> burst, u64 received_bytes) noexcept {
+    u64 forwarded_bytes = 0, kernel = 0;
+    SourceTally tally;
+    SlotCounters *slots = counters_.slots;
+    const Packet *next = packets_.data();
+    for (const Frame &frame : burst) {
+        const Packet &packet = *next++;
         if (frame.verdict == Verdict::kForward) [[likely]] {
-            ++forwarded;
             forwarded_bytes += frame.length;
-            by_connection += decision.source == Source::kConnection;
-            by_hops += decision.source == Source::kHops;
-            add(counters_.slots[decision.slot].packets);
-            add(counters_.slots[decision.slot].bytes, frame.length);
+            tally.count(packet.source);
+            add_packet(slots[packet.slot], frame.length);
         } else if (frame.verdict == Verdict::kDrop) {
             add(counters_.worker->drops[static_cast<u8>(frame.reason)]);
-            if (decision.service != ServiceTable::kNone)
-                add(counters_.services[decision.service].drops[static_cast<u8>(frame.reason)]);
+            if (packet.service != ServiceTable::kNone)
+                add(counters_.services[packet.service].drops[static_cast<u8>(frame.reason)]);
         } else kernel += frame.verdict == Verdict::kKernel;
     }
     WorkerCounters &worker = *counters_.worker;
     add(worker.bursts);
     add(worker.received_packets, burst_size_);
     add(worker.received_bytes, received_bytes);
-    add(worker.forwarded_packets, forwarded);
+    add(worker.forwarded_packets, tally.of(Source::kConnection) + tally.of(Source::kRow) + tally.of(Source::kHops));
     add(worker.forwarded_bytes, forwarded_bytes);
     add(worker.kernel_packets, kernel);
-    add(worker.by_connection, by_connection);
-    add(worker.by_hops, by_hops);
-    add(worker.by_row, forwarded - by_connection - by_hops);
+    add(worker.by_connection, tally.of(Source::kConnection));
+    add(worker.by_row, tally.of(Source::kRow));
+    add(worker.by_hops, tally.of(Source::kHops));
     if (!generation) return;
     GenerationCounters &mine = worker.generations[generation->number() % kGenerationHistory];
     if (mine.generation != generation->number()) [[unlikely]] {

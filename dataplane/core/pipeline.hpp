@@ -48,10 +48,11 @@ class Pipeline {
     /// Counts a drop that happened outside (a full queue, a frame that is no frame).
     void count_drop(wire::DropReason reason) noexcept;
 
-    /// How the last burst's packets were decided.
-    [[nodiscard]] std::span<const Decision> decisions() const noexcept {
-        return {decisions_.data(), burst_size_};
+    /// How packet `i` of the last burst was decided.
+    [[nodiscard]] Decision decision(unsigned i) const noexcept {
+        return {packets_[i].service, packets_[i].slot, packets_[i].source};
     }
+    [[nodiscard]] unsigned burst_size() const noexcept { return burst_size_; }
 
   private:
     template <class Family> void classify(const Generation &, std::span<Frame>) noexcept;
@@ -60,10 +61,11 @@ class Pipeline {
     void select_backends(const Generation &, std::span<Frame>, const MacAddress &, wire::u32 now_s) noexcept;
     template <class Family>
     void encapsulate_burst(const Generation &, std::span<Frame>, const MacAddress &) noexcept;
+    wire::u64 *find_first_wide(const Packet &) noexcept;
     void encapsulate_unsure(const Generation &, Frame &, const Packet &, const MacAddress &) noexcept;
     void answer(Frame &, const Packet &, const MacAddress &) noexcept;
     void leave_to_kernel(Frame &, wire::DropReason otherwise) const noexcept;
-    void count_burst(const Generation *, std::span<const Frame>) noexcept;
+    void count_burst(const Generation *, std::span<const Frame>, wire::u64 received_bytes) noexcept;
 
     CounterBlock counters_;
     ConnectionTable<CompactKey> connections_;
@@ -72,8 +74,6 @@ class Pipeline {
     bool has_kernel_;
     unsigned burst_size_ = 0;
     std::array<Packet, kBurstSizeMax> packets_;
-    std::array<Decision, kBurstSizeMax> decisions_;
-    std::array<wire::u32, kBurstSizeMax> received_length_;
     std::array<wire::u8, kBurstSizeMax> pending_; ///< indices of packets still to be given a backend
     unsigned pending_count_ = 0;
 };

@@ -17,12 +17,12 @@ namespace fairlead::core {
 
 /// The state after a packet of the client's, of a connection in `state`. TCP is seen from one side only: FIN and RST
 /// shorten the timeout, later data restores it, a SYN revives what was closing and changes nothing else.
-[[nodiscard]] inline ConnectionState next_state(ConnectionState state, const Packet &packet) noexcept {
+[[nodiscard]] constexpr ConnectionState next_state(ConnectionState state, wire::u8 protocol, wire::u8 tcp_flags, bool has_payload) noexcept {
     using enum ConnectionState;
-    if (packet.flow.protocol == wire::kIpProtocolUdp) return kUdp;
-    if (packet.tcp_flags & (wire::kTcpFin | wire::kTcpRst)) return kClosing;
-    if (packet.tcp_flags & wire::kTcpSyn) return state == kClosing ? kHalfOpen : state;
-    if (state == kClosing) return packet.has_payload ? kEstablished : kClosing;
+    if (protocol == wire::kIpProtocolUdp) return kUdp;
+    if (tcp_flags & (wire::kTcpFin | wire::kTcpRst)) return kClosing;
+    if (tcp_flags & wire::kTcpSyn) return state == kClosing ? kHalfOpen : state;
+    if (state == kClosing) return has_payload ? kEstablished : kClosing;
     return kEstablished;
 }
 
@@ -31,11 +31,10 @@ namespace fairlead::core {
     return (packet.tcp_flags & (wire::kTcpSyn | wire::kTcpAck)) == wire::kTcpSyn;
 }
 
-/// Whether a packet of a flow with an entry begins another connection that belongs elsewhere: the entry's connection is
-/// ending, and its backend takes no new ones. (Elsewhere a SYN keeps its entry: it may be forged.) Where there is a second
+/// Whether a packet that begins a connection, of a flow with an entry, belongs elsewhere: the entry's connection is ending, and its backend takes no new ones. (Elsewhere a SYN keeps its entry: it may be forged.) Where there is a second
 /// chance the new entry is unsure, so a forged RST and SYN move nothing: the new owner hands on what it never saw.
-[[nodiscard]] inline bool begins_elsewhere(const Packet &packet, ConnectionState state, const Forwarding &forwarding) noexcept {
-    return is_opening(packet) && state == ConnectionState::kClosing && forwarding.state != wire::kSlotUp;
+[[nodiscard]] inline bool begins_elsewhere(ConnectionState state, const Forwarding &forwarding) noexcept {
+    return state == ConnectionState::kClosing && forwarding.state != wire::kSlotUp;
 }
 
 /// The backends that an unsure packet visits after `first`, each if the one before has not the connection: whoever else

@@ -7,13 +7,13 @@ namespace fairlead::core {
 
 using namespace wire;
 
-bool ServiceTable::insert(u64 k, u16 index) {
+bool ServiceTable::insert(u64 k, Found found) {
     std::size_t i = place(k);
     while (cells_[i].key != 0) {
         if (cells_[i].key == k) return false;
         i = (i + 1) & mask_;
     }
-    cells_[i] = {k, index};
+    cells_[i] = {k, found, 0};
     return true;
 }
 
@@ -33,8 +33,9 @@ bool ServiceTable::build(std::span<const ServiceEntry> services) {
         Be32 vip{};
         std::memcpy(&vip, service.vip, sizeof vip);
         has_any_port_ |= service.port.raw == kPortAny;
-        if (!insert(key(vip, service.port, service.protocol), static_cast<u16>(i))) return false;
-        insert(key(vip, {kPortAny}, kVipMark), static_cast<u16>(i)); // several services may share a VIP
+        const Found found{static_cast<u16>(i), service.port.raw == kPortAny};
+        if (!insert(key(vip, service.port, service.protocol), found)) return false;
+        insert(key(vip, {kPortAny}, kVipMark), found); // several services may share a VIP
     }
     return true;
 }

@@ -82,7 +82,7 @@ class PipelineTest : public testing::Test {
         return frame;
     }
     Frame send(TestFrame &&packet) { kept = std::move(packet); return send(kept); }
-    Decision decision() const { return worker.pipeline.decisions()[0]; }
+    Decision decision() const { return worker.pipeline.decision(0); }
     DropReason dropped(TestFrame packet) {
         const Frame frame = send(packet);
         EXPECT_EQ(frame.verdict, Verdict::kDrop);
