@@ -12,6 +12,7 @@
 #include <linux/if_link.h>
 
 #include "bpf/backend.skel.h"
+#include "bpf/forwarding.hpp"
 
 namespace fairlead::bpf {
 
@@ -48,14 +49,29 @@ struct SettingsMaps {
     int config;
 };
 
-Result<void> write_settings(const SettingsMaps &maps, const BackendSettings &settings) {
+Result<void> write_settings(const SettingsMaps &maps, const BackendSettings &settings, bool raised_forwarding) {
     if (auto written = AddressSet(maps.balancers).assign(settings.balancers); !written) return written;
     if (auto written = AddressSet(maps.vips).assign(settings.vips); !written) return written;
     const wire::u32 only = 0;
-    const wire::BackendConfig config{.gue_port = wire::Be16::from_host(settings.gue_port), .reserved = 0};
+    const wire::BackendConfig config{.gue_port = wire::Be16::from_host(settings.gue_port),
+                                     .second_chance = settings.second_chance,
+                                     .raised_forwarding = raised_forwarding};
     if (bpf_map_update_elem(maps.config, &only, &config, BPF_ANY) != 0)
-        return std::unexpected(explain("cannot set the GUE port", errno));
+        return std::unexpected(explain("cannot set the program's configuration", errno));
     return {};
+}
+
+/// Whether the attach that put this program there turned the device's forwarding on. The program's own map
+/// remembers it, as it lives as long as the program is attached; one of another layout never did.
+bool has_raised_forwarding(const AttachedProgram &program) {
+    const auto map = program.open_map(FAIRLEAD_BACKEND_CONFIG);
+    if (!map) return false;
+    bpf_map_info info{};
+    std::uint32_t info_size = sizeof(info);
+    const wire::u32 only = 0;
+    wire::BackendConfig config{};
+    return bpf_obj_get_info_by_fd(map->get(), &info, &info_size) == 0 && info.value_size == sizeof(config) &&
+           bpf_map_lookup_elem(map->get(), &only, &config) == 0 && config.raised_forwarding != 0;
 }
 
 /// The maps of the program on the interface, by the names they were given.
@@ -124,23 +140,22 @@ Result<void> replace(unsigned interface_index, const AttachedProgram &old, int p
     return attached;
 }
 
-} // namespace
-
-Result<AttachResult> attach_backend(unsigned interface_index, const BackendSettings &settings, ModeChoice mode) {
-    const auto found = AttachedProgram::find_own(interface_index, FAIRLEAD_BACKEND_PROGRAM);
-    if (!found) return std::unexpected(found.error());
+/// Settings of the program that is there, where it is this very one and in the wanted mode; else this one
+/// with its settings, in its place.
+Result<AttachResult> put(unsigned interface_index, const std::optional<AttachedProgram> &found,
+                         const BackendSettings &settings, bool raised_forwarding, ModeChoice mode) {
     const auto skeleton = load_program();
     if (!skeleton) return std::unexpected(skeleton.error());
     const backend_bpf &loaded = **skeleton;
     const int program = bpf_program__fd(loaded.progs.fairlead_back);
 
-    if (*found && suits((*found)->mode(), mode)) {
+    if (found && suits(found->mode(), mode)) {
         const auto tag = read_tag(program);
         if (!tag) return std::unexpected(tag.error());
-        if (*tag == (*found)->tag()) {
-            const auto maps = AttachedMaps::open(**found);
+        if (*tag == found->tag()) {
+            const auto maps = AttachedMaps::open(*found);
             if (!maps) return std::unexpected(maps.error());
-            if (auto written = write_settings(maps->settings(), settings); !written)
+            if (auto written = write_settings(maps->settings(), settings, raised_forwarding); !written)
                 return std::unexpected(written.error());
             return AttachResult::kUpdated;
         }
@@ -148,11 +163,31 @@ Result<AttachResult> attach_backend(unsigned interface_index, const BackendSetti
 
     const SettingsMaps maps{bpf_map__fd(loaded.maps.balancers), bpf_map__fd(loaded.maps.backend_vips),
                             bpf_map__fd(loaded.maps.backend_config)};
-    if (auto written = write_settings(maps, settings); !written) return std::unexpected(written.error());
-    const auto done = *found ? replace(interface_index, **found, program, mode)
-                             : attach_fresh(interface_index, program, mode);
+    if (auto written = write_settings(maps, settings, raised_forwarding); !written)
+        return std::unexpected(written.error());
+    const auto done = found ? replace(interface_index, *found, program, mode)
+                            : attach_fresh(interface_index, program, mode);
     if (!done) return std::unexpected(done.error());
-    return *found ? AttachResult::kReplaced : AttachResult::kAttached;
+    return found ? AttachResult::kReplaced : AttachResult::kAttached;
+}
+
+} // namespace
+
+Result<AttachResult> attach_backend(unsigned interface_index, const BackendSettings &settings, ModeChoice mode) {
+    const auto found = AttachedProgram::find_own(interface_index, FAIRLEAD_BACKEND_PROGRAM);
+    if (!found) return std::unexpected(found.error());
+    // Forwarding is on before the program needs it, and off after it has stopped to.
+    const bool was_raised = *found && has_raised_forwarding(**found);
+    const auto raised_now = settings.second_chance ? raise_forwarding(interface_index) : Result<bool>(false);
+    if (!raised_now) return std::unexpected(raised_now.error());
+    const bool raised = settings.second_chance && (was_raised || *raised_now);
+    const auto result = put(interface_index, *found, settings, raised, mode);
+    const bool is_over = result ? was_raised && !raised : *raised_now;
+    if (is_over) {
+        const auto lowered = lower_forwarding(interface_index);
+        if (!lowered && result) return std::unexpected(lowered.error());
+    }
+    return result;
 }
 
 Result<std::optional<BackendStatus>> read_backend(unsigned interface_index) {
@@ -168,13 +203,13 @@ Result<std::optional<BackendStatus>> read_backend(unsigned interface_index) {
     const wire::u32 only = 0;
     wire::BackendConfig config{};
     if (bpf_map_lookup_elem(maps->config.get(), &only, &config) != 0)
-        return std::unexpected(explain("cannot read the GUE port", errno));
+        return std::unexpected(explain("cannot read the program's configuration", errno));
     const auto counts = read_outcomes(maps->outcomes.get(), wire::kBackendOutcomeCount);
     if (!counts) return std::unexpected(counts.error());
 
     BackendStatus status{.program_id = (*found)->id(),
                          .mode = (*found)->mode(),
-                         .settings = {*balancers, *vips, config.gue_port.host()},
+                         .settings = {*balancers, *vips, config.gue_port.host(), config.second_chance != 0},
                          .counts = {}};
     std::ranges::copy(*counts, status.counts.begin());
     return status;
@@ -184,7 +219,11 @@ Result<bool> detach_backend(unsigned interface_index) {
     const auto found = AttachedProgram::find_own(interface_index, FAIRLEAD_BACKEND_PROGRAM);
     if (!found) return std::unexpected(found.error());
     if (!*found) return false;
+    const bool raised = has_raised_forwarding(**found);
     if (auto detached = (*found)->detach(interface_index); !detached) return std::unexpected(detached.error());
+    if (!raised) return true;
+    if (auto lowered = lower_forwarding(interface_index); !lowered)
+        return std::unexpected("detached, but " + lowered.error());
     return true;
 }
 

@@ -17,6 +17,7 @@ struct BackendSettings {
     std::vector<wire::AddressKey> balancers; ///< who may send us encapsulated packets
     std::vector<wire::AddressKey> vips;      ///< the inner destinations that are let in
     std::uint16_t gue_port = 0;              ///< host order
+    bool second_chance = true;               ///< false: hops are skipped, everything is delivered
 };
 
 /// Where in the receive path the program runs. Automatic: native, or generic where the driver cannot.
@@ -29,7 +30,8 @@ enum class AttachResult {
 };
 
 /// A program that is not ours stays, and is an error. An update in place adds before it removes, so what
-/// stays allowed is never refused; a replacement is atomic unless it changes the mode.
+/// stays allowed is never refused; a replacement is atomic unless it changes the mode. While a program with
+/// the second chance is attached, the interface's IPv4 forwarding is on.
 [[nodiscard]] Result<AttachResult> attach_backend(unsigned interface_index, const BackendSettings &settings,
                                                   ModeChoice mode);
 
@@ -43,7 +45,8 @@ struct BackendStatus {
 /// Nothing where no XDP program is attached.
 [[nodiscard]] Result<std::optional<BackendStatus>> read_backend(unsigned interface_index);
 
-/// False where no XDP program was attached. A program that is not ours stays, and is an error.
+/// False where no XDP program was attached. A program that is not ours stays, and is an error. Forwarding is
+/// as it was before attach_backend.
 [[nodiscard]] Result<bool> detach_backend(unsigned interface_index);
 
 } // namespace fairlead::bpf

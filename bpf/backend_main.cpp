@@ -31,6 +31,7 @@ struct Arguments {
     std::vector<std::string> balancers;
     std::vector<std::string> vips;
     std::uint16_t gue_port = wire::kGueDefaultPort;
+    std::string second_chance = "on";
     std::string mode = "auto";
     bool json = false;
 };
@@ -58,8 +59,8 @@ int attach(const Arguments &arguments) {
     if (!vips) return fail(kUsage, vips.error());
     const auto index = bpf::interface_index(arguments.interface);
     if (!index) return fail(kRefused, "--interface: " + index.error());
-    const auto result =
-        bpf::attach_backend(*index, {*balancers, *vips, arguments.gue_port}, mode_choice(arguments.mode));
+    const bpf::BackendSettings wanted{*balancers, *vips, arguments.gue_port, arguments.second_chance == "on"};
+    const auto result = bpf::attach_backend(*index, wanted, mode_choice(arguments.mode));
     if (!result) return fail(kRefused, arguments.interface + ": " + result.error());
     const auto status = bpf::read_backend(*index);
     if (!status) return fail(kRefused, arguments.interface + ": " + status.error());
@@ -69,9 +70,9 @@ int attach(const Arguments &arguments) {
                        : *result == bpf::AttachResult::kUpdated ? "settings updated"
                                                                 : "replaced";
     const auto &settings = (*status)->settings;
-    fmt::print("{}: {}: {} mode, program {}, balancers {}, VIPs {}, GUE port {}\n", arguments.interface, done,
+    fmt::print("{}: {}: {} mode, program {}, balancers {}, VIPs {}, GUE port {}, second chance {}\n", arguments.interface, done,
                bpf::mode_name((*status)->mode), (*status)->program_id, settings.balancers.size(),
-               settings.vips.size(), settings.gue_port);
+               settings.vips.size(), settings.gue_port, settings.second_chance ? "on" : "off");
     return kDone;
 }
 
@@ -104,7 +105,8 @@ void add_interface(CLI::App *command, Arguments &arguments) {
 
 int main(int argc, char **argv) {
     Arguments arguments;
-    CLI::App app("Decapsulates what Fairlead's balancers send to this backend (XDP).", "fairlead-backend");
+    CLI::App app("Decapsulates what Fairlead's balancers send to this backend, or sends it on to the one that has "
+                 "the connection (XDP).", "fairlead-backend");
     app.set_version_flag("--version", FAIRLEAD_VERSION);
     app.require_subcommand(1);
 
@@ -116,6 +118,10 @@ int main(int argc, char **argv) {
         ->required()->delimiter(',');
     attach_command->add_option("--gue-port", arguments.gue_port, "UDP port of GUE")
         ->check(CLI::Range(1, 65535))->capture_default_str();
+    attach_command->add_option("--second-chance", arguments.second_chance,
+                               "on: a packet with hops goes to the host that has its connection (the interface's IPv4 "
+                               "forwarding is on until detach); off: hops are skipped")
+        ->check(CLI::IsMember({"on", "off"}))->capture_default_str();
     attach_command->add_option("--mode", arguments.mode, "native (in the driver), generic (any driver, slower), or auto")
         ->check(CLI::IsMember({"auto", "native", "generic"}))->capture_default_str();
 

@@ -36,19 +36,20 @@ std::string right(std::string_view text, std::size_t width) {
 std::string format_table(const std::string &interface, const BackendStatus &status) {
     std::string table;
     const auto add_setting = [&table](std::string_view name, const std::string &value) {
-        table += left(name, 11) + value + '\n';
+        table += left(name, 15) + value + '\n';
     };
     add_setting("interface", interface);
     add_setting("mode", std::string(mode_name(status.mode)) + " (program " + std::to_string(status.program_id) + ")");
     add_setting("gue port", std::to_string(status.settings.gue_port));
+    add_setting("second chance", status.settings.second_chance ? "on" : "off");
     add_setting("balancers", join(format_addresses(status.settings.balancers)));
     add_setting("vips", join(format_addresses(status.settings.vips)));
 
     table += '\n';
-    table += left("outcome", 20) + right("packets", 21) + "  what happened\n";
+    table += left("outcome", 22) + right("packets", 21) + "  what happened\n";
     for (std::size_t outcome = 0; outcome < status.counts.size(); ++outcome) {
         const auto &reason = wire::kBackendOutcomes[outcome];
-        table += left(reason.name, 20) + right(std::to_string(status.counts[outcome]), 21) + "  " + reason.text;
+        table += left(reason.name, 22) + right(std::to_string(status.counts[outcome]), 21) + "  " + reason.text;
         if (*reason.mend != '\0') table += std::string("; look at: ") + reason.mend;
         table += '\n';
     }
@@ -65,6 +66,7 @@ std::string format_json(const std::string &interface, const BackendStatus &statu
                                              {"mode", mode_name(status.mode)},
                                              {"program_id", status.program_id},
                                              {"gue_port", status.settings.gue_port},
+                                             {"second_chance", status.settings.second_chance},
                                              {"balancers", format_addresses(status.settings.balancers)},
                                              {"vips", format_addresses(status.settings.vips)},
                                              {"outcomes", outcomes}};

@@ -10,8 +10,8 @@ namespace fairlead::bpf {
 
 [[nodiscard]] std::string format_table(const std::string &interface, const BackendStatus &status);
 
-/// One object: interface, mode, program_id, gue_port, balancers, vips, and outcomes by name, each with
-/// its packets and text.
+/// One object: interface, mode, program_id, gue_port, second_chance, balancers, vips, and outcomes by name,
+/// each with its packets and text.
 [[nodiscard]] std::string format_json(const std::string &interface, const BackendStatus &status);
 
 } // namespace fairlead::bpf

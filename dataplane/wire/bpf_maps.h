@@ -39,10 +39,12 @@ struct SteerDevice {
 
 struct BackendConfig {
     Be16 gue_port;         /* UDP destination port that is GUE */
-    u16 reserved;
+    u8 second_chance;      /* 0: hops are skipped, everything is delivered */
+    u8 raised_forwarding;  /* not for the program: attach turned the device's forwarding on, so detach turns it off */
 };
 
 FAIRLEAD_WIRE_ASSERT(sizeof(struct AddressKey) == 20, "map keys have no padding");
+FAIRLEAD_WIRE_ASSERT(sizeof(struct BackendConfig) == 4, "loaders of all versions read each other's");
 
 FAIRLEAD_WIRE_END
 #endif

@@ -45,7 +45,20 @@
     X(truncated, "dropped: ends before its headers do", "the path from the balancer") \
     X(outer_bad, "dropped: the outer IPv4 or UDP header is malformed or a fragment", "the path from the balancer") \
     X(gue_bad, "dropped: a GUE version, control message or flag that is not understood", "who sends GUE here") \
-    X(inner_bad, "dropped: the inner packet is not a well-formed IPv4 packet", "who sends to the balancer")
+    X(inner_bad, "dropped: the inner packet is not a well-formed IPv4 packet", "who sends to the balancer") \
+    X(delivered_syn, "carried hops, delivered: it opens a connection", "") \
+    X(delivered_connection, "carried hops, delivered: its connection is here", "") \
+    X(delivered_request, "carried hops, delivered: it answers a SYN-ACK from here", "") \
+    X(delivered_time_wait, "carried hops, delivered: a FIN or RST for a connection that is over here", "") \
+    X(delivered_cookie, "carried hops, delivered: it bears a SYN cookie from here", "") \
+    X(delivered_last, "carried hops, delivered: not known here, and no hop is left; the kernel resets it", "") \
+    X(next_hop, "not known here: sent on to the next hop", "") \
+    X(next_hop_kernel, "not known here: handed to the kernel to be sent on to the next hop", "") \
+    X(hops_bad, "dropped: malformed hops", "who sends GUE here") \
+    X(ttl_expired, "dropped: its TTL does not let it go on to the next hop", "the TTL the balancer sets") \
+    X(next_hop_unreachable, "dropped: no route to the next hop", "ip route get; the backends' addresses") \
+    X(next_hop_too_big, "dropped: longer than the MTU of the way to the next hop", "the MTU of the links between backends") \
+    X(forwarding_off, "dropped: the device may not forward to the next hop", "net.ipv4.conf.INTERFACE.forwarding; attach again")
 
 FAIRLEAD_WIRE_BEGIN
 

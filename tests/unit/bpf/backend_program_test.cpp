@@ -75,7 +75,7 @@ class BackendProgram : public ::testing::Test {
 
     void set_gue_port(std::uint16_t port) {
         const wire::u32 only = 0;
-        const wire::BackendConfig config{.gue_port = wire::Be16::from_host(port), .reserved = 0};
+        const wire::BackendConfig config{.gue_port = wire::Be16::from_host(port), .second_chance = 1, .raised_forwarding = 0};
         ASSERT_EQ(bpf_map_update_elem(object_->map(FAIRLEAD_BACKEND_CONFIG), &only, &config, BPF_ANY), 0);
     }
 
