@@ -1,104 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The decapsulation program, run by the real kernel on single frames.
-#include <gtest/gtest.h>
-
-#include <bpf/bpf.h>
-#include <linux/bpf.h>
-
-#include <algorithm>
-#include <memory>
-#include <numeric>
-#include <random>
-
-#include "bpf/backend.hpp"
-#include "bpf/backend.skel.h"
-#include "tests/unit/bpf/backend_oracle.hpp"
-#include "tests/unit/bpf/loaded_object.hpp"
+/// Decapsulation, run by the real kernel on single frames.
+#include "tests/unit/bpf/backend_fixture.hpp"
 
 namespace fairlead::bpf::testing {
 namespace {
-
-using wire::BackendOutcome;
-
-constexpr std::uint16_t kGuePort = wire::kGueDefaultPort;
-const wire::Be32 kBalancer = address("10.20.0.11");
-const wire::Be32 kStranger = address("10.20.0.12");
-const wire::Be32 kBackend = address("10.20.0.31");
-const wire::Be32 kVip = address("198.51.100.10");
-const wire::Be32 kOtherAddress = address("198.51.100.11");
-const wire::Be32 kClient = address("203.0.113.5");
-
-const Ipv4Fields kOuterGue = {.source = kBalancer, .destination = kBackend, .protocol = wire::kIpProtocolUdp};
-const Ipv4Fields kOuterIpip = {.source = kBalancer, .destination = kBackend, .protocol = wire::kIpProtocolIpip};
-
-Bytes inner_packet(std::size_t payload_size = 100) {
-    return ipv4({.source = kClient, .destination = kVip, .protocol = wire::kIpProtocolUdp},
-                udp(5353, 80, pattern(payload_size)));
-}
-
-Bytes gue_frame(const Bytes &message, Ipv4Fields outer = kOuterGue) {
-    return ethernet(ipv4(outer, udp(54321, kGuePort, message)));
-}
-
-Bytes ipip_frame(const Bytes &inner, Ipv4Fields outer = kOuterIpip) { return ethernet(ipv4(outer, inner)); }
-
-/// A change to a sound frame at some offset of the outer IPv4 header, its checksum made right again.
-Bytes with_outer(Bytes frame, std::size_t offset, std::uint8_t value) {
-    frame[14 + offset] = value;
-    if ((frame[14] & 0x0f) >= 5) renew_checksum(std::span(frame).subspan(14));
-    return frame;
-}
-
-Bytes with_byte(Bytes frame, std::size_t offset, std::uint8_t value) {
-    frame[offset] = value;
-    return frame;
-}
-
-Bytes cut(Bytes frame, std::size_t size) {
-    frame.resize(size);
-    return frame;
-}
-
-class BackendProgram : public ::testing::Test {
-  protected:
-    void SetUp() override {
-        if (const auto missing = missing_privilege()) GTEST_SKIP() << *missing;
-        std::size_t size = 0;
-        const void *elf = backend_bpf::elf_bytes(&size);
-        object_ = std::make_unique<LoadedObject>(bpf_object__open_mem(elf, size, nullptr));
-        ASSERT_TRUE(object_->is_loaded());
-        ASSERT_EQ(object_->program_name(), FAIRLEAD_BACKEND_PROGRAM);
-        ASSERT_TRUE(AddressSet(object_->map(FAIRLEAD_BACKEND_BALANCERS)).add(key_of(kBalancer)));
-        ASSERT_TRUE(AddressSet(object_->map(FAIRLEAD_BACKEND_VIPS)).add(key_of(kVip)));
-        set_gue_port(kGuePort);
-    }
-
-    void set_gue_port(std::uint16_t port) {
-        const wire::u32 only = 0;
-        const wire::BackendConfig config{.gue_port = wire::Be16::from_host(port), .second_chance = 1, .raised_forwarding = 0};
-        ASSERT_EQ(bpf_map_update_elem(object_->map(FAIRLEAD_BACKEND_CONFIG), &only, &config, BPF_ANY), 0);
-    }
-
-    [[nodiscard]] std::vector<std::uint64_t> counts() const {
-        return read_outcomes(object_->map(FAIRLEAD_BACKEND_OUTCOMES_MAP), wire::kBackendOutcomeCount).value();
-    }
-
-    /// Runs the frame, and holds the verdict against the one counter that went up by one.
-    RunResult run_expecting(const Bytes &frame, BackendOutcome outcome) {
-        auto wanted = counts();
-        ++wanted[outcome];
-        const auto result = object_->run(frame);
-        EXPECT_EQ(result.error, 0);
-        EXPECT_EQ(counts(), wanted) << "expected " << wire::kBackendOutcomes[outcome].name;
-        const bool to_kernel = outcome == BackendOutcome::kBackend_delivered || outcome == BackendOutcome::kBackend_passed;
-        EXPECT_EQ(result.verdict, to_kernel ? XDP_PASS : XDP_DROP);
-        return result;
-    }
-
-    [[nodiscard]] BackendOracle oracle() const { return {{kBalancer.raw}, {kVip.raw}, kGuePort}; }
-
-    std::unique_ptr<LoadedObject> object_;
-};
 
 TEST_F(BackendProgram, DeliversTheInnerPacketOfGueByteForByte) {
     const auto inner = inner_packet();
@@ -149,7 +54,7 @@ TEST_F(BackendProgram, FollowsTheConfiguredGuePort) {
     const auto inner = inner_packet();
     const auto glb_frame = ethernet(ipv4(kOuterGue, udp(54321, 19523, gue(inner))));
     EXPECT_EQ(run_expecting(glb_frame, BackendOutcome::kBackend_passed).frame, glb_frame);
-    set_gue_port(19523);
+    configure(19523);
     EXPECT_EQ(run_expecting(glb_frame, BackendOutcome::kBackend_delivered).frame, ethernet(inner));
     run_expecting(gue_frame(gue(inner)), BackendOutcome::kBackend_passed);
 }
@@ -266,71 +171,6 @@ TEST_F(BackendProgram, DeliversAFrameAtItsFullLengthOnly) {
         for (std::size_t length = 0; length < 14; ++length) // no frame: the kernel runs no program on it
             EXPECT_EQ(object_->run(cut(frame, length)).error, EINVAL);
     }
-}
-
-/// Frames near the sound ones: a few bytes changed, mostly in the headers, sometimes cut or made longer.
-class FrameMutator {
-  public:
-    explicit FrameMutator(std::uint32_t seed) : random_(seed) {}
-
-    Bytes next() {
-        if (below(20) == 0) return noise();
-        Ipv4Fields inner{.source = kClient, .destination = below(8) ? kVip : kOtherAddress, .protocol = wire::kIpProtocolUdp};
-        inner.dscp_ecn = static_cast<std::uint8_t>(below(256));
-        inner.option_words = below(4) ? 0 : below(11);
-        const auto packet = ipv4(inner, udp(5353, 80, pattern(below(80))));
-        auto outer = below(2) ? kOuterGue : kOuterIpip;
-        outer.dscp_ecn = static_cast<std::uint8_t>(below(256));
-        outer.option_words = below(4) ? 0 : below(11);
-        if (below(16) == 0) outer.source = kStranger;
-        auto frame = outer.protocol == wire::kIpProtocolUdp ? gue_frame(gue(packet, below(3) ? 0 : below(32)), outer)
-                                                            : ipip_frame(packet, outer);
-        damage(frame);
-        return frame;
-    }
-
-  private:
-    std::uint32_t below(std::uint32_t bound) { return std::uniform_int_distribution<std::uint32_t>(0, bound - 1)(random_); }
-
-    Bytes noise() {
-        Bytes frame(14 + below(200));
-        std::ranges::generate(frame, [this] { return static_cast<std::uint8_t>(below(256)); });
-        return frame;
-    }
-
-    void damage(Bytes &frame) {
-        for (auto changes = below(4); changes > 0; --changes)
-            frame[12 + below(static_cast<std::uint32_t>(std::min<std::size_t>(frame.size() - 12, 90)))] =
-                static_cast<std::uint8_t>(below(256));
-        if (below(2) && (frame[14] & 0x0f) >= 5 && frame.size() >= 14U + (frame[14] & 0x0fU) * 4)
-            renew_checksum(std::span(frame).subspan(14)); // so that later checks are reached
-        if (below(6) == 0) frame.resize(14 + below(static_cast<std::uint32_t>(frame.size() - 14)));
-        else if (below(6) == 0) frame.resize(frame.size() + below(40), 0x5a);
-    }
-
-    std::mt19937 random_;
-};
-
-TEST_F(BackendProgram, AgreesWithTheOracleOnTwentyThousandFrames) {
-    constexpr std::size_t kFrameCount = 20'000;
-    FrameMutator mutator(20'260);
-    const auto judge = oracle();
-    std::vector<std::uint64_t> wanted(wire::kBackendOutcomeCount);
-    for (std::size_t i = 0; i < kFrameCount; ++i) {
-        const auto frame = mutator.next();
-        auto expected = judge.judge(frame);
-        ++wanted[expected.outcome];
-        const auto result = object_->run(frame);
-        ASSERT_EQ(result.error, 0);
-        ASSERT_EQ(result.verdict, expected.frame.empty() ? XDP_DROP : XDP_PASS)
-            << "frame " << i << ": " << wire::kBackendOutcomes[expected.outcome].name;
-        if (expected.frame.empty()) continue;
-        if (expected.is_checksum_free) write16(expected.frame, 24, read16(result.frame, 24));
-        ASSERT_EQ(result.frame, expected.frame) << "frame " << i;
-    }
-    EXPECT_EQ(counts(), wanted);
-    for (std::size_t outcome = 0; outcome < wanted.size(); ++outcome)
-        EXPECT_GT(wanted[outcome], kFrameCount / 200) << "hardly tried: " << wire::kBackendOutcomes[outcome].name;
 }
 
 } // namespace

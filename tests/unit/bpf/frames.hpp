@@ -25,6 +25,7 @@ struct Ipv4Fields {
     std::uint8_t protocol = 0;
     std::uint8_t dscp_ecn = 0;
     std::uint16_t fragment = 0;
+    std::uint8_t ttl = 64;
     std::size_t option_words = 0; ///< 32-bit words of options (no-operation)
 };
 
@@ -35,6 +36,26 @@ struct Ipv4Fields {
 /// Variant 0, data, an IPv4 packet inside; `private_words` 32-bit words of private data before it.
 [[nodiscard]] Bytes gue(const Bytes &inner, std::size_t private_words = 0);
 
+/// The same with the hops of the second chance as private data.
+[[nodiscard]] Bytes gue_with_hops(const Bytes &inner, const std::vector<wire::Be32> &hops, std::uint8_t next_hop = 0);
+
+/// A TCP segment of one direction of a connection.
+struct Segment {
+    wire::Be32 source{};
+    wire::Be32 destination{};
+    std::uint16_t source_port = 0;
+    std::uint16_t destination_port = 0;
+    std::uint32_t sequence = 0;
+    std::uint32_t acknowledgement = 0;
+    std::uint8_t flags = 0;
+    std::size_t payload_size = 0;
+};
+
+/// A whole IPv4 packet that carries the segment, its checksum right.
+[[nodiscard]] Bytes tcp_packet(const Segment &segment);
+/// The segment that a sound IPv4 packet carries.
+[[nodiscard]] Segment read_segment(std::span<const std::uint8_t> ip);
+
 /// Computes an IPv4 header's checksum anew, after something in it was changed. `ip` starts at the header.
 void renew_checksum(std::span<std::uint8_t> ip);
 
@@ -43,5 +64,7 @@ void renew_checksum(std::span<std::uint8_t> ip);
 
 [[nodiscard]] std::uint16_t read16(std::span<const std::uint8_t> bytes, std::size_t offset);
 void write16(std::span<std::uint8_t> bytes, std::size_t offset, std::uint16_t value);
+[[nodiscard]] std::uint32_t read32(std::span<const std::uint8_t> bytes, std::size_t offset);
+void write32(std::span<std::uint8_t> bytes, std::size_t offset, std::uint32_t value);
 
 } // namespace fairlead::bpf::testing

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <bpf/bpf.h>
+#include <linux/bpf.h>
 
 namespace fairlead::bpf::testing {
 
@@ -22,7 +23,7 @@ int LoadedObject::map(const char *name) const {
     return bpf_map__fd(bpf_object__find_map_by_name(object_.get(), name));
 }
 
-RunResult LoadedObject::run(const Bytes &frame) const {
+RunResult LoadedObject::run(const Bytes &frame, unsigned interface_index) const {
     RunResult result;
     result.frame.resize(frame.size() + 64);
     bpf_test_run_opts options{};
@@ -31,6 +32,13 @@ RunResult LoadedObject::run(const Bytes &frame) const {
     options.data_size_in = static_cast<std::uint32_t>(frame.size());
     options.data_out = result.frame.data();
     options.data_size_out = static_cast<std::uint32_t>(result.frame.size());
+    xdp_md context{};
+    context.data_end = static_cast<std::uint32_t>(frame.size());
+    context.ingress_ifindex = interface_index;
+    if (interface_index != 0) {
+        options.ctx_in = &context;
+        options.ctx_size_in = sizeof(context);
+    }
     result.error = -bpf_prog_test_run_opts(program(), &options);
     result.verdict = options.retval;
     result.frame.resize(result.error == 0 ? options.data_size_out : 0);

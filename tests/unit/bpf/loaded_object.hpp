@@ -34,7 +34,8 @@ class LoadedObject {
     [[nodiscard]] std::string program_name() const { return bpf_program__name(program_); }
     [[nodiscard]] int program() const { return bpf_program__fd(program_); }
     [[nodiscard]] int map(const char *name) const;
-    [[nodiscard]] RunResult run(const Bytes &frame) const;
+    /// As if the frame had come in by this interface of the process's network namespace; 0: the loopback device.
+    [[nodiscard]] RunResult run(const Bytes &frame, unsigned interface_index = 0) const;
 
   private:
     std::unique_ptr<bpf_object, decltype(&bpf_object__close)> object_;
