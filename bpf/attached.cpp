@@ -7,8 +7,12 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/sockios.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 namespace fairlead::bpf {
 
@@ -51,6 +55,17 @@ Result<unsigned> interface_index(const std::string &name) {
     const unsigned index = ::if_nametoindex(name.c_str());
     if (index == 0) return std::unexpected("no interface named '" + name + "' in this network namespace");
     return index;
+}
+
+std::string driver_name(unsigned interface_index) {
+    ifreq request{};
+    ethtool_drvinfo information{};
+    information.cmd = ETHTOOL_GDRVINFO;
+    request.ifr_data = reinterpret_cast<char *>(&information);
+    const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const bool is_told = ::if_indextoname(interface_index, request.ifr_name) != nullptr &&
+                         ::ioctl(socket.get(), SIOCETHTOOL, &request) == 0;
+    return is_told ? std::string(information.driver, ::strnlen(information.driver, sizeof(information.driver))) : "";
 }
 
 Result<std::optional<AttachedProgram>> AttachedProgram::find(unsigned interface_index) {

@@ -28,6 +28,9 @@ using ProgramTag = std::array<std::uint8_t, 8>;
 /// The index of an interface of this network namespace.
 [[nodiscard]] Result<unsigned> interface_index(const std::string &name);
 
+/// The name of an interface's driver; empty where it has none to tell.
+[[nodiscard]] std::string driver_name(unsigned interface_index);
+
 class AttachedProgram {
   public:
     /// Nothing where no XDP program is attached.

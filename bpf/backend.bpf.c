@@ -61,7 +61,7 @@ static __always_inline int strip(struct xdp_md *context, struct Frame *frame)
 
 /* What becomes of a sound packet of ours: delivered..., next_hop..., or why it is dropped. Hops are for TCP
  * alone; with another packet inside they are skipped, and so is private data that is not hops. */
-static __always_inline u32 decide(struct xdp_md *context, struct Frame *frame)
+static __always_inline u32 decide(struct xdp_md *context, struct Frame *frame, u8 second_chance)
 {
     struct GueHops *hops = find_hops(frame);
     struct TcpHeader *tcp = find_tcp(frame);
@@ -70,7 +70,7 @@ static __always_inline u32 decide(struct xdp_md *context, struct Frame *frame)
     if (!are_hops_sound(frame, hops))
         return kBackend_hops_bad;
     const u32 outcome = find_owner(context, frame, tcp);
-    return outcome == kBackend_next_hop ? send_on(context, frame, hops) : outcome;
+    return outcome == kBackend_next_hop ? send_on(context, frame, hops, second_chance) : outcome;
 }
 
 /* Takes what is for this host apart, and says what the kernel is to do with the packet. */
@@ -111,8 +111,8 @@ int fairlead_back(struct xdp_md *context)
         return XDP_PASS;
     }
     u32 outcome = check(&frame);
-    if (outcome == kBackend_delivered && config->second_chance)
-        outcome = decide(context, &frame);
+    if (outcome == kBackend_delivered && config->second_chance != kSecondChanceOff)
+        outcome = decide(context, &frame, config->second_chance);
     const int action = carry_out(context, &frame, &outcome);
     count_outcome(&backend_outcomes, outcome);
     return action;

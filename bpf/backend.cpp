@@ -49,12 +49,22 @@ struct SettingsMaps {
     int config;
 };
 
+wire::u8 second_chance_of(const BackendSettings &settings) {
+    if (!settings.second_chance) return wire::kSecondChanceOff;
+    return settings.transmit == Transmit::kKernel ? wire::kSecondChanceKernel : wire::kSecondChanceXdp;
+}
+
+Transmit transmit_of(wire::u8 second_chance) {
+    if (second_chance == wire::kSecondChanceOff) return Transmit::kAutomatic;
+    return second_chance == wire::kSecondChanceKernel ? Transmit::kKernel : Transmit::kXdp;
+}
+
 Result<void> write_settings(const SettingsMaps &maps, const BackendSettings &settings, bool raised_forwarding) {
     if (auto written = AddressSet(maps.balancers).assign(settings.balancers); !written) return written;
     if (auto written = AddressSet(maps.vips).assign(settings.vips); !written) return written;
     const wire::u32 only = 0;
     const wire::BackendConfig config{.gue_port = wire::Be16::from_host(settings.gue_port),
-                                     .second_chance = settings.second_chance,
+                                     .second_chance = second_chance_of(settings),
                                      .raised_forwarding = raised_forwarding};
     if (bpf_map_update_elem(maps.config, &only, &config, BPF_ANY) != 0)
         return std::unexpected(explain("cannot set the program's configuration", errno));
@@ -173,7 +183,10 @@ Result<AttachResult> put(unsigned interface_index, const std::optional<AttachedP
 
 } // namespace
 
-Result<AttachResult> attach_backend(unsigned interface_index, const BackendSettings &settings, ModeChoice mode) {
+Result<AttachResult> attach_backend(unsigned interface_index, const BackendSettings &wanted, ModeChoice mode) {
+    auto settings = wanted;
+    if (settings.transmit == Transmit::kAutomatic && driver_name(interface_index) == "veth")
+        settings.transmit = Transmit::kKernel;
     const auto found = AttachedProgram::find_own(interface_index, FAIRLEAD_BACKEND_PROGRAM);
     if (!found) return std::unexpected(found.error());
     // Forwarding is on before the program needs it, and off after it has stopped to.
@@ -209,7 +222,9 @@ Result<std::optional<BackendStatus>> read_backend(unsigned interface_index) {
 
     BackendStatus status{.program_id = (*found)->id(),
                          .mode = (*found)->mode(),
-                         .settings = {*balancers, *vips, config.gue_port.host(), config.second_chance != 0},
+                         .settings = {*balancers, *vips, config.gue_port.host(),
+                                      config.second_chance != wire::kSecondChanceOff,
+                                      transmit_of(config.second_chance)},
                          .counts = {}};
     std::ranges::copy(*counts, status.counts.begin());
     return status;

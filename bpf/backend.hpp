@@ -13,11 +13,17 @@
 
 namespace fairlead::bpf {
 
+/// How a packet with hops whose connection is not here leaves this host: by XDP_TX, which is quick, or by the
+/// kernel, which always works. Automatic: by the kernel on a veth device, which loses what XDP_TX sends unless
+/// its peer has an XDP program too.
+enum class Transmit { kAutomatic, kXdp, kKernel };
+
 struct BackendSettings {
     std::vector<wire::AddressKey> balancers; ///< who may send us encapsulated packets
     std::vector<wire::AddressKey> vips;      ///< the inner destinations that are let in
     std::uint16_t gue_port = 0;              ///< host order
     bool second_chance = true;               ///< false: hops are skipped, everything is delivered
+    Transmit transmit = Transmit::kAutomatic;
 };
 
 /// Where in the receive path the program runs. Automatic: native, or generic where the driver cannot.
@@ -38,7 +44,7 @@ enum class AttachResult {
 struct BackendStatus {
     std::uint32_t program_id = 0;
     XdpMode mode = XdpMode::kNative;
-    BackendSettings settings;
+    BackendSettings settings;                ///< transmit as it was chosen; automatic where it has no meaning
     std::array<std::uint64_t, wire::kBackendOutcomeCount> counts{}; ///< indexed by wire::BackendOutcome
 };
 

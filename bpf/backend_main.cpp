@@ -32,6 +32,7 @@ struct Arguments {
     std::vector<std::string> vips;
     std::uint16_t gue_port = wire::kGueDefaultPort;
     std::string second_chance = "on";
+    std::string transmit = "auto";
     std::string mode = "auto";
     bool json = false;
 };
@@ -52,6 +53,11 @@ bpf::ModeChoice mode_choice(std::string_view name) {
     return name == "generic" ? bpf::ModeChoice::kGeneric : bpf::ModeChoice::kAutomatic;
 }
 
+bpf::Transmit transmit_choice(std::string_view name) {
+    if (name == "xdp") return bpf::Transmit::kXdp;
+    return name == "kernel" ? bpf::Transmit::kKernel : bpf::Transmit::kAutomatic;
+}
+
 int attach(const Arguments &arguments) {
     const auto balancers = parse_addresses("--allow-balancer", arguments.balancers);
     if (!balancers) return fail(kUsage, balancers.error());
@@ -59,7 +65,8 @@ int attach(const Arguments &arguments) {
     if (!vips) return fail(kUsage, vips.error());
     const auto index = bpf::interface_index(arguments.interface);
     if (!index) return fail(kRefused, "--interface: " + index.error());
-    const bpf::BackendSettings wanted{*balancers, *vips, arguments.gue_port, arguments.second_chance == "on"};
+    const bpf::BackendSettings wanted{*balancers, *vips, arguments.gue_port, arguments.second_chance == "on",
+                                      transmit_choice(arguments.transmit)};
     const auto result = bpf::attach_backend(*index, wanted, mode_choice(arguments.mode));
     if (!result) return fail(kRefused, arguments.interface + ": " + result.error());
     const auto status = bpf::read_backend(*index);
@@ -72,7 +79,7 @@ int attach(const Arguments &arguments) {
     const auto &settings = (*status)->settings;
     fmt::print("{}: {}: {} mode, program {}, balancers {}, VIPs {}, GUE port {}, second chance {}\n", arguments.interface, done,
                bpf::mode_name((*status)->mode), (*status)->program_id, settings.balancers.size(),
-               settings.vips.size(), settings.gue_port, settings.second_chance ? "on" : "off");
+               settings.vips.size(), settings.gue_port, bpf::second_chance_text(settings));
     return kDone;
 }
 
@@ -122,6 +129,10 @@ int main(int argc, char **argv) {
                                "on: a packet with hops goes to the host that has its connection (the interface's IPv4 "
                                "forwarding is on until detach); off: hops are skipped")
         ->check(CLI::IsMember({"on", "off"}))->capture_default_str();
+    attach_command->add_option("--transmit", arguments.transmit,
+                               "how a packet goes on to another host: xdp (straight from the driver), kernel (forwarded, "
+                               "slower), or auto: xdp, but for veth devices")
+        ->check(CLI::IsMember({"auto", "xdp", "kernel"}))->capture_default_str();
     attach_command->add_option("--mode", arguments.mode, "native (in the driver), generic (any driver, slower), or auto")
         ->check(CLI::IsMember({"auto", "native", "generic"}))->capture_default_str();
 

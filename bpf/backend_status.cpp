@@ -31,7 +31,20 @@ std::string right(std::string_view text, std::size_t width) {
     return std::string(width - std::min(width, text.size()), ' ') + std::string(text);
 }
 
+std::string transmit_name(Transmit transmit) {
+    switch (transmit) {
+    case Transmit::kXdp: return "xdp";
+    case Transmit::kKernel: return "kernel";
+    case Transmit::kAutomatic: break;
+    }
+    return "none";
+}
+
 } // namespace
+
+std::string second_chance_text(const BackendSettings &settings) {
+    return settings.second_chance ? "on (transmit by " + transmit_name(settings.transmit) + ")" : "off";
+}
 
 std::string format_table(const std::string &interface, const BackendStatus &status) {
     std::string table;
@@ -41,7 +54,7 @@ std::string format_table(const std::string &interface, const BackendStatus &stat
     add_setting("interface", interface);
     add_setting("mode", std::string(mode_name(status.mode)) + " (program " + std::to_string(status.program_id) + ")");
     add_setting("gue port", std::to_string(status.settings.gue_port));
-    add_setting("second chance", status.settings.second_chance ? "on" : "off");
+    add_setting("second chance", second_chance_text(status.settings));
     add_setting("balancers", join(format_addresses(status.settings.balancers)));
     add_setting("vips", join(format_addresses(status.settings.vips)));
 
@@ -67,6 +80,7 @@ std::string format_json(const std::string &interface, const BackendStatus &statu
                                              {"program_id", status.program_id},
                                              {"gue_port", status.settings.gue_port},
                                              {"second_chance", status.settings.second_chance},
+                                             {"transmit", transmit_name(status.settings.transmit)},
                                              {"balancers", format_addresses(status.settings.balancers)},
                                              {"vips", format_addresses(status.settings.vips)},
                                              {"outcomes", outcomes}};

@@ -8,7 +8,8 @@
  *
  * Out by the device it came in by where the kernel knows the neighbour; otherwise the packet, readdressed,
  * goes to the kernel, which forwards it and asks for the neighbour. Another device is left to the kernel
- * too: not every driver takes what XDP_REDIRECT hands it, and what it refuses is lost without a word.
+ * too: not every driver takes what XDP_REDIRECT hands it, and what it refuses is lost without a word. So is
+ * a device that loses what XDP_TX sends: the loader knows which (bpf/backend.hpp: Transmit).
  */
 #ifndef FAIRLEAD_BPF_NEXT_HOP_H
 #define FAIRLEAD_BPF_NEXT_HOP_H
@@ -74,7 +75,7 @@ static __always_inline void decrement_ttl(struct Ipv4Header *ip)
 
 /* Asks the kernel for the way of an outer packet that came in here to `destination`. */
 static __always_inline u32 find_route(struct xdp_md *context, const struct Frame *frame, Be32 destination,
-                                      struct bpf_fib_lookup *route)
+                                      u8 second_chance, struct bpf_fib_lookup *route)
 {
     __builtin_memset(route, 0, sizeof(*route));
     route->family = kFamilyIpv4;
@@ -88,7 +89,8 @@ static __always_inline u32 find_route(struct xdp_md *context, const struct Frame
     route->ipv4_dst = destination;
     switch (bpf_fib_lookup(context, route, sizeof(*route), 0)) {
     case BPF_FIB_LKUP_RET_SUCCESS:
-        return route->ifindex == context->ingress_ifindex ? kBackend_next_hop : kBackend_next_hop_kernel;
+        return second_chance == kSecondChanceXdp && route->ifindex == context->ingress_ifindex
+                   ? kBackend_next_hop : kBackend_next_hop_kernel;
     case BPF_FIB_LKUP_RET_NO_NEIGH:   /* and there never will be one if nobody else talks to it */
     case BPF_FIB_LKUP_RET_UNSUPP_LWT: /* a route that encapsulates */
         return kBackend_next_hop_kernel;
@@ -103,7 +105,8 @@ static __always_inline u32 find_route(struct xdp_md *context, const struct Frame
 
 /* next_hop: readdressed, to be transmitted. next_hop_kernel: readdressed, to be passed to the kernel.
  * delivered_last: nobody else is left to ask. Otherwise, why the packet is dropped. */
-static __always_inline u32 send_on(struct xdp_md *context, const struct Frame *frame, struct GueHops *hops)
+static __always_inline u32 send_on(struct xdp_md *context, const struct Frame *frame, struct GueHops *hops,
+                                   u8 second_chance)
 {
     const Be32 destination = take_hop(frame, hops);
     if (!destination)
@@ -111,7 +114,7 @@ static __always_inline u32 send_on(struct xdp_md *context, const struct Frame *f
     if (frame->outer->ttl <= 1)
         return kBackend_ttl_expired;
     struct bpf_fib_lookup route;
-    const u32 outcome = find_route(context, frame, destination, &route);
+    const u32 outcome = find_route(context, frame, destination, second_chance, &route);
     if (outcome != kBackend_next_hop && outcome != kBackend_next_hop_kernel)
         return outcome;
     readdress(frame, destination);

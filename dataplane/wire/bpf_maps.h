@@ -37,9 +37,16 @@ struct SteerDevice {
     u8 reserved;
 };
 
+/* What becomes of a packet with hops whose connection is not here. */
+enum SecondChance {
+    kSecondChanceOff,      /* hops are skipped, everything is delivered */
+    kSecondChanceXdp,      /* sent on by the program where it knows the way, else by the kernel */
+    kSecondChanceKernel,   /* sent on by the kernel */
+};
+
 struct BackendConfig {
     Be16 gue_port;         /* UDP destination port that is GUE */
-    u8 second_chance;      /* 0: hops are skipped, everything is delivered */
+    u8 second_chance;      /* enum SecondChance */
     u8 raised_forwarding;  /* not for the program: attach turned the device's forwarding on, so detach turns it off */
 };
 

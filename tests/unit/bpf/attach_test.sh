@@ -10,41 +10,11 @@ program=$(readlink -f "$1")
 traffic=$(dirname "$(readlink -f "$0")")/attach_traffic.py
 client=bpf-$$-client
 backend=bpf-$$-backend
-scratch=$(mktemp -d)
-started=()
+# shellcheck source=tests/unit/bpf/namespaces.sh
+source "$(dirname "$(readlink -f "$0")")/namespaces.sh"
 
-clean_up() {
-    local pid
-    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    ip netns del "$client" 2>/dev/null || true
-    ip netns del "$backend" 2>/dev/null || true
-    rm -rf "$scratch"
-}
-
-skip() { echo "skipped: $1"; exit 77; }
-fail() { echo "FAIL: $1"; exit 1; }
 in_client() { ip netns exec "$client" "$@"; }
 in_backend() { ip netns exec "$backend" "$@"; }
-
-expect() { # WHAT WANTED GOT
-    [[ "$2" == "$3" ]] || fail "$1: expected '$2', got '$3'"
-    echo "ok: $1: $3"
-}
-
-start() { # NAMESPACE ARGUMENTS...: runs traffic in the background until it is ready; its pid is in $last
-    local namespace=$1 log=$scratch/log.${#started[@]} tries
-    shift
-    : >"$log"
-    ip netns exec "$namespace" timeout 90 python3 -IS "$traffic" "$@" >"$log" 2>&1 &
-    last=$!
-    started+=("$last")
-    for ((tries = 0; tries < 200; ++tries)); do
-        grep -q ready "$log" && return
-        sleep 0.05
-    done
-    fail "$* did not start: $(cat "$log")"
-}
 
 balancer=
 balance() { # ARGUMENTS...: puts another balancer in place of the running one
@@ -79,13 +49,7 @@ expect_exit() { # CODE LINE-PATTERN COMMAND...
     [[ $(wc -l <<<"$line") == 1 ]] || fail "more than one line: $line"
 }
 
-[[ $EUID == 0 ]] || skip "needs root for network namespaces and XDP"
-for tool in ip ethtool python3; do command -v "$tool" >/dev/null || skip "needs $tool"; done
-[[ -c /dev/net/tun ]] || skip "needs /dev/net/tun"
-trap clean_up EXIT
-ip netns add "$client" 2>/dev/null || skip "cannot make network namespaces"
-ip netns add "$backend"
-
+make_namespaces "$client" "$backend"
 ip -n "$client" link add c0 type veth peer name b0 netns "$backend"
 in_client ethtool -K c0 tx off >/dev/null # an encapsulated checksum left to hardware never gets done
 in_client sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0

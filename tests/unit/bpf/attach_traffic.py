@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Traffic for attach_test.sh: a server on a VIP, clients of it, and a minimal balancer between them.
+"""Traffic for attach_test.sh and second_chance_test.sh: a server on a VIP, clients of it, and a minimal balancer between them.
 
 The balancer reads what the client's kernel routes into a TUN device and sends it on encapsulated, so
 that inner packets, both ends and the answers' direct way back are the kernel's own.
@@ -29,9 +29,11 @@ def balance(arguments):
         out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IPIP)
         header, port = b"", 0
     else:
-        words = arguments.private_words
+        private = b"\xa5" * (4 * arguments.private_words)
+        if arguments.hops:  # dataplane/wire/packet.h: GueHops
+            private = struct.pack("!HBB", 0, 0, len(arguments.hops)) + b"".join(map(socket.inet_aton, arguments.hops))
         out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        header, port = struct.pack("!BBH", words, socket.IPPROTO_IPIP, 0) + b"\xa5" * (4 * words), arguments.gue_port
+        header, port = struct.pack("!BBH", len(private) // 4, socket.IPPROTO_IPIP, 0) + private, arguments.gue_port
     out.bind((arguments.source, 0))
     ready()
     while True:
@@ -86,6 +88,25 @@ def ask(arguments):
     print(answered)
 
 
+def hold(arguments):
+    """Keeps one connection. For each line on standard input, a number: sends so many messages, and says how many
+    came back whole, or the error that ended it."""
+    with socket.create_connection((arguments.address, arguments.port), timeout=arguments.timeout) as server:
+        ready()
+        for line in sys.stdin:
+            try:
+                answered = 0
+                for number in range(int(line)):
+                    server.sendall(message_of(number))
+                    answer = b""
+                    while len(answer) < MESSAGE_SIZE and (part := server.recv(MESSAGE_SIZE - len(answer))):
+                        answer += part
+                    answered += answer == message_of(number)
+                print(answered, flush=True)
+            except OSError as error:
+                print(error.strerror or error, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(required=True)
@@ -93,6 +114,7 @@ def main():
     command.add_argument("--tun", required=True)
     command.add_argument("--encapsulation", choices=("gue", "ipip"), required=True)
     command.add_argument("--private-words", type=int, default=0)
+    command.add_argument("--hops", nargs="+", default=[])
     command.add_argument("--gue-port", type=int, default=6080)
     command.add_argument("--source", required=True)
     command.add_argument("--backend", required=True)
@@ -108,6 +130,11 @@ def main():
     command.add_argument("--count", type=int, default=20)
     command.add_argument("--timeout", type=float, default=2)
     command.set_defaults(run=ask)
+    command = commands.add_parser("hold")
+    command.add_argument("address")
+    command.add_argument("port", type=int)
+    command.add_argument("--timeout", type=float, default=20)
+    command.set_defaults(run=hold)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -89,7 +89,7 @@ class BackendProgram : public ::testing::Test {
         configure(kGuePort);
     }
 
-    void configure(std::uint16_t gue_port, bool second_chance = true) {
+    void configure(std::uint16_t gue_port, wire::SecondChance second_chance = wire::kSecondChanceXdp) {
         const wire::u32 only = 0;
         const wire::BackendConfig config{
             .gue_port = wire::Be16::from_host(gue_port), .second_chance = second_chance, .raised_forwarding = 0};

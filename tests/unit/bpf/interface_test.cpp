@@ -17,6 +17,7 @@
 #include "bpf/backend.hpp"
 #include "bpf/steer.hpp"
 #include "tests/unit/bpf/loaded_object.hpp"
+#include "tests/unit/bpf/own_network.hpp"
 
 namespace fairlead::bpf::testing {
 namespace {
@@ -179,6 +180,50 @@ TEST_F(OwnInterface, AnOlderProgramOfOursIsReplaced) {
     ASSERT_TRUE(status);
     EXPECT_EQ(status->mode, XdpMode::kGeneric);
     EXPECT_TRUE(same(status->settings.balancers, {kFirst}));
+}
+
+/// net.ipv4.conf.DEVICE.forwarding
+std::string forwarding(const std::string &device) { return read_ipv4("conf/" + device + "/forwarding"); }
+
+TEST_F(OwnInterface, ForwardingIsOnWhileTheSecondChanceIsAndThenAsBefore) {
+    const auto attach = [this](bool second_chance) {
+        const auto attached = attach_backend(index_, {{kFirst}, {kVip}, 6080, second_chance}, ModeChoice::kAutomatic);
+        ASSERT_TRUE(attached) << attached.error();
+        EXPECT_EQ(read_backend(index_).value()->settings.second_chance, second_chance);
+    };
+    for (const std::string before : {"0", "1"}) {
+        set_ipv4("conf/all/forwarding", "0");
+        set_ipv4("conf/lo/forwarding", before);
+        attach(false);
+        EXPECT_EQ(forwarding("lo"), before);
+        attach(true);
+        attach(true); // the previous value is not what the first attach made it
+        EXPECT_EQ(forwarding("lo"), "1");
+        EXPECT_EQ(forwarding("all"), "0");
+        attach(false);
+        EXPECT_EQ(forwarding("lo"), before);
+        attach(true);
+        set_ipv4("conf/lo/forwarding", "0");
+        attach(true); // mends what somebody undid
+        EXPECT_EQ(forwarding("lo"), "1");
+        set_ipv4("conf/lo/forwarding", before);
+        EXPECT_TRUE(detach_backend(index_).value());
+    }
+    set_ipv4("conf/lo/forwarding", "0");
+    attach(true);
+    EXPECT_TRUE(detach_backend(index_).value());
+    EXPECT_EQ(forwarding("lo"), "0");
+
+    attach(true);
+    set_ipv4("conf/all/forwarding", "1"); // a router since
+    EXPECT_TRUE(detach_backend(index_).value());
+    EXPECT_EQ(forwarding("lo"), "1");
+}
+
+TEST_F(OwnInterface, AnAttachThatFailsLeavesForwardingAsItWas) {
+    set_ipv4("conf/all/forwarding", "0");
+    EXPECT_FALSE(attach_backend(index_, {{kFirst}, {kVip}, 6080}, ModeChoice::kNative));
+    EXPECT_EQ(forwarding("lo"), "0");
 }
 
 TEST_F(OwnInterface, DetachTakesOffOursAndSaysWhenThereIsNone) {

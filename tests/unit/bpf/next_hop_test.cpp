@@ -90,6 +90,12 @@ TEST_F(NextHop, TheKernelSendsOnWhatNeedsANeighbourOrAnotherDevice) {
     }
 }
 
+TEST_F(NextHop, WhereTheDeviceLosesWhatXdpSendsTheKernelSendsEverything) {
+    configure(kGuePort, wire::kSecondChanceKernel);
+    const auto result = run_expecting(frame(kOwnAddress, {kNeighbour}, 0), kBackend_next_hop_kernel);
+    EXPECT_EQ(result.frame, frame(kNeighbour, {kNeighbour}, 1));
+}
+
 TEST_F(NextHop, APacketThatCannotGoOnIsDroppedByName) {
     for (const auto hop : {kUnreachable, kNowhere, address("224.0.0.5"), address("127.0.0.1"), address("10.20.0.255")})
         run_expecting(frame(kOwnAddress, {hop}, 0), kBackend_next_hop_unreachable);

@@ -7,16 +7,23 @@
 
 namespace fairlead::bpf::testing {
 
+/// The tests of a suite share a network.
 class BackendOnItsNetwork : public BackendProgram {
   protected:
+    static void SetUpTestSuite() {
+        missing_ = missing_privilege();
+        if (!missing_) missing_ = enter_own_network();
+    }
+
     void SetUp() override {
-        if (const auto missing = missing_privilege()) GTEST_SKIP() << *missing;
-        if (const auto missing = enter_own_network()) GTEST_SKIP() << *missing;
+        if (missing_) GTEST_SKIP() << *missing_;
         BackendProgram::SetUp();
         interface_ = own_device();
         ASSERT_NE(interface_, 0U);
         set_ipv4("conf/v0/forwarding", "1"); // as the loader does
     }
+
+    inline static std::optional<std::string> missing_;
 };
 
 } // namespace fairlead::bpf::testing

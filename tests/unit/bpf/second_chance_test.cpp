@@ -57,6 +57,7 @@ class SecondChance : public BackendOnItsNetwork {
     void expect_last(unsigned flags, BackendOutcome outcome) { expect(client_.next(static_cast<std::uint8_t>(flags)), outcome, {}); }
 
     void SetUp() override {
+        if (!missing_) missing_ = enter_own_network(); // a new one: no socket of another test
         BackendOnItsNetwork::SetUp();
         if (IsSkipped() || HasFatalFailure()) return;
         server_.emplace();
@@ -177,7 +178,7 @@ TEST_F(SecondChance, AListenerIsForWhoBearsItsCookie) {
 }
 
 TEST_F(SecondChance, SwitchedOffItDeliversEverything) {
-    configure(kGuePort, false);
+    configure(kGuePort, wire::kSecondChanceOff);
     expect(kAck, kBackend_delivered);
     expect(kSyn, kBackend_delivered);
     auto message = gue_with_hops(tcp_packet(client_.next(kAck)), {kNeighbour});
