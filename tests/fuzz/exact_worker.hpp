@@ -67,7 +67,7 @@ class ExactWorker {
         for (const HeapFrame &frame : frames) burst.push_back(frame.frame());
         pipeline_.process(generation, burst, kSourceMac, now_ns);
         require(pipeline_.burst_size() == frames.size(), "a decision for each frame");
-        for (std::size_t i = 0; i < frames.size(); ++i) check_frame(generation, frames[i], burst[i], pipeline_.decision(i));
+        for (std::size_t i = 0; i < frames.size(); ++i) check_frame(generation, frames[i], burst[i], pipeline_.decision(static_cast<unsigned>(i)));
         check_counters();
     }
 
