@@ -52,7 +52,7 @@ bool is_utf8(const google::protobuf::Message &message) {
     const auto is_right = [&message](const Field &field) {
         if (field.is_repeated()) return true; // no request has such strings
         if (field.cpp_type() == Field::CPPTYPE_MESSAGE) return is_utf8(message.GetReflection()->GetMessage(message, &field));
-        if (field.cpp_type() != Field::CPPTYPE_STRING) return true;
+        if (field.type() != Field::TYPE_STRING) return true;
         return !config::find_not_utf8(message.GetReflection()->GetString(message, &field));
     };
     return std::ranges::all_of(fields, [&](const Field *field) { return is_right(*field); });
@@ -156,6 +156,12 @@ Answer<v1::ChangeReply> Client::backend_remove(const v1::BackendRemoveRequest &r
 }
 Answer<v1::ChangeReply> Client::backend_drain(const v1::BackendDrainRequest &request) {
     return connection_->call(&Stub::BackendDrain, request);
+}
+Answer<v1::StateExportReply> Client::state_export() {
+    return connection_->call(&Stub::StateExport, v1::StateExportRequest());
+}
+Answer<v1::ChangeReply> Client::state_import(const v1::StateImportRequest &request) {
+    return connection_->call(&Stub::StateImport, request);
 }
 Answer<v1::StatusReply> Client::status() { return connection_->call(&Stub::Status, v1::StatusRequest()); }
 Answer<v1::StatsReply> Client::stats() { return connection_->call(&Stub::Stats, v1::StatsRequest()); }

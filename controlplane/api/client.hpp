@@ -41,6 +41,8 @@ class Client {
     [[nodiscard]] Answer<v1::ChangeReply> backend_set(const v1::BackendSetRequest &request);
     [[nodiscard]] Answer<v1::ChangeReply> backend_remove(const v1::BackendRemoveRequest &request);
     [[nodiscard]] Answer<v1::ChangeReply> backend_drain(const v1::BackendDrainRequest &request);
+    [[nodiscard]] Answer<v1::StateExportReply> state_export();
+    [[nodiscard]] Answer<v1::ChangeReply> state_import(const v1::StateImportRequest &request);
     [[nodiscard]] Answer<v1::StatusReply> status();
     [[nodiscard]] Answer<v1::StatsReply> stats();
 

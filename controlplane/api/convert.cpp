@@ -75,6 +75,7 @@ v1::Service to_message(const config::Service &service) {
     message.set_protocol(static_cast<v1::Protocol>(service.protocol));
     message.set_forwarding(static_cast<v1::Forwarding>(service.forwarding));
     message.set_algorithm(std::string(tables::to_string(service.algorithm)));
+    if (service.second_chance) message.set_second_chance(*service.second_chance);
     v1::Timeouts &timeouts = *message.mutable_timeouts();
     timeouts.set_half_open_s(service.timeouts.half_open_s);
     timeouts.set_established_s(service.timeouts.established_s);
@@ -129,6 +130,7 @@ std::expected<config::Service, Error> from_message(const v1::Service &message) {
         !store(service.forwarding, forwarding_from(message.forwarding()), error) ||
         !store(service.algorithm, algorithm_from(message.algorithm()), error))
         return std::unexpected(std::move(error));
+    if (message.has_second_chance()) service.second_chance = message.second_chance();
     const v1::Timeouts &timeouts = message.timeouts();
     if (timeouts.half_open_s() != 0) service.timeouts.half_open_s = timeouts.half_open_s();
     if (timeouts.established_s() != 0) service.timeouts.established_s = timeouts.established_s();
@@ -156,6 +158,7 @@ std::expected<state::ServicePatch, Error> from_message(const v1::ServiceSetReque
         return std::unexpected(error);
     if (message.has_algorithm() && !store(patch.algorithm, algorithm_from(message.algorithm()), error))
         return std::unexpected(error);
+    if (message.has_second_chance()) patch.second_chance = message.second_chance();
     const v1::Timeouts &timeouts = message.timeouts();
     if (timeouts.half_open_s() != 0) patch.half_open_s = timeouts.half_open_s();
     if (timeouts.established_s() != 0) patch.established_s = timeouts.established_s();

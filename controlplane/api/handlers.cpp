@@ -95,6 +95,17 @@ grpc::Status Handlers::BackendDrain(Context *, const v1::BackendDrainRequest *re
         *reply);
 }
 
+grpc::Status Handlers::StateExport(Context *, const v1::StateExportRequest *, v1::StateExportReply *reply) {
+    auto text = controller_.export_state();
+    if (!text) return refusal(grpc::StatusCode::FAILED_PRECONDITION, text.error());
+    reply->set_text(std::move(*text));
+    return grpc::Status::OK;
+}
+
+grpc::Status Handlers::StateImport(Context *, const v1::StateImportRequest *request, v1::ChangeReply *reply) {
+    return finish(controller_.import_state(request->text(), request->file_name()), *reply);
+}
+
 grpc::Status Handlers::Status(Context *, const v1::StatusRequest *, v1::StatusReply *reply) {
     *reply = status_reply(controller_, statistics_->sample());
     const auto uptime = std::chrono::steady_clock::now() - started_;

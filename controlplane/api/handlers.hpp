@@ -26,6 +26,8 @@ class Handlers final : public v1::Fairlead::Service {
     grpc::Status BackendSet(Context *, const v1::BackendSetRequest *, v1::ChangeReply *) override;
     grpc::Status BackendRemove(Context *, const v1::BackendRemoveRequest *, v1::ChangeReply *) override;
     grpc::Status BackendDrain(Context *, const v1::BackendDrainRequest *, v1::ChangeReply *) override;
+    grpc::Status StateExport(Context *, const v1::StateExportRequest *, v1::StateExportReply *) override;
+    grpc::Status StateImport(Context *, const v1::StateImportRequest *, v1::ChangeReply *) override;
     grpc::Status Status(Context *, const v1::StatusRequest *, v1::StatusReply *) override;
     grpc::Status Stats(Context *, const v1::StatsRequest *, v1::StatsReply *) override;
 

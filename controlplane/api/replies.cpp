@@ -70,6 +70,8 @@ v1::StatusReply status_reply(const state::Controller &controller, const metrics:
         entry.set_name(service.name);
         entry.set_rows_digest(fmt::format("{:016x}", service.rows_digest));
         entry.set_rows(service.row_count);
+        entry.set_history_digest(fmt::format("{:016x}", service.history_digest));
+        entry.set_history_sets(service.history_sets);
         entry.set_backends(service.backends);
         entry.set_backends_taking(service.backends_taking);
         entry.set_backends_unresolved(static_cast<std::uint32_t>(service.backends_unresolved.size()));

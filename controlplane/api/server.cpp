@@ -27,7 +27,7 @@ namespace fairlead::api {
 
 namespace {
 
-constexpr int kMessageSizeMax = static_cast<int>(config::kConfigTextSizeMax) + (64 << 10);
+constexpr int kMessageSizeMax = static_cast<int>(state::kStateTextSizeMax) + (64 << 10);
 constexpr std::size_t kMemoryMax = 256u << 20;
 constexpr int kThreadsMax = 32;
 constexpr int kConnectionIdleMs = 60'000;

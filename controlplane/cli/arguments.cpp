@@ -38,6 +38,10 @@ CLI::Validator is_algorithm() {
     return check("ALGORITHM", tables::algorithm_from_string, "an algorithm", fmt::format("one of {}", tables::kAlgorithmNames));
 }
 
+CLI::Validator is_on_or_off() {
+    return check("on|off", [](const std::string &text) { return text == "on" || text == "off"; }, "a switch", "on or off");
+}
+
 CLI::Validator is_weight() {
     const auto is_right = [](const std::string &text) {
         std::uint32_t weight = 0;

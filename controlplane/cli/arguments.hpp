@@ -11,6 +11,7 @@ namespace fairlead::cli {
 [[nodiscard]] CLI::Validator is_protocol();
 [[nodiscard]] CLI::Validator is_forwarding();
 [[nodiscard]] CLI::Validator is_algorithm();
+[[nodiscard]] CLI::Validator is_on_or_off();
 [[nodiscard]] CLI::Validator is_weight();
 [[nodiscard]] CLI::Validator is_duration();
 

@@ -63,6 +63,7 @@ int main(int argc, char **argv) {
     cli::add_service_commands(app, session);
     cli::add_backend_commands(app, session);
     cli::add_config_commands(app, session);
+    cli::add_state_commands(app, session);
     cli::add_status_commands(app, session);
     cli::add_replay_command(app, session.exit_code);
     try {

@@ -40,9 +40,11 @@ OfflineBalancer::~OfflineBalancer() = default;
 std::expected<void, Error> OfflineBalancer::adopt(const config::Config &config, std::uint64_t now_s) {
     auto allocation = state::allocate(state_.allocation, config, now_s);
     if (!allocation) return std::unexpected(allocation.error());
+    const state::DesiredState before = state_;
     state_.config = config;
     state_.allocation = *std::move(allocation);
     state_.seed = config.balancer.seed.value_or(config::Seed{});
+    state_.histories = state::histories_after(before, state_);
     ++state_.generation;
     rows_ = row_sets_.build(rows_, state_);
     if (auto resolved = resolve_hops(); !resolved) return resolved;

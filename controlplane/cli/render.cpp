@@ -23,7 +23,7 @@ Json service_json(const config::Service &service) {
     for (const config::Backend &backend : service.backends)
         backends.push_back({{"address", config::format_ipv4(backend.address)}, {"weight", backend.weight}, {"drain", backend.drain}});
     const config::Timeouts &timeouts = service.timeouts;
-    return {{"name", service.name},
+    Json json = {{"name", service.name},
             {"vip", config::format_ipv4(service.vip)},
             {"port", service.port == wire::kPortAny ? Json("any") : Json(service.port)},
             {"protocol", config::protocol_name(service.protocol)},
@@ -35,6 +35,8 @@ Json service_json(const config::Service &service) {
               {"closing", config::format_duration_s(timeouts.closing_s)},
               {"udp", config::format_duration_s(timeouts.udp_s)}}},
             {"backends", std::move(backends)}};
+    if (service.second_chance) json["second_chance"] = *service.second_chance;
+    return json;
 }
 
 Json to_json(const pb::Message &message);

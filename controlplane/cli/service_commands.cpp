@@ -15,7 +15,7 @@ namespace {
 
 /// What `add` and `set` take; an empty text was not given.
 struct ServiceArguments {
-    std::string name, vip, port, protocol, forwarding, algorithm;
+    std::string name, vip, port, protocol, forwarding, algorithm, second_chance;
     std::string half_open, established, closing, udp;
 };
 
@@ -26,6 +26,8 @@ void add_options(CLI::App &command, ServiceArguments &arguments, bool is_new) {
     command.add_option("--protocol", arguments.protocol, "tcp or udp")->check(is_protocol())->required(is_new);
     command.add_option("--forwarding", arguments.forwarding, "Encapsulation: gue (default) or ipip")->check(is_forwarding());
     command.add_option("--algorithm", arguments.algorithm, "Row table: rendezvous (default) or maglev")->check(is_algorithm());
+    command.add_option("--second-chance", arguments.second_chance, "Ask former backends of a flow whose state is lost: on (default for TCP over GUE) or off")
+        ->check(is_on_or_off());
     command.add_option("--half-open-timeout", arguments.half_open, "After a SYN (default 30s)")->check(is_duration());
     command.add_option("--established-timeout", arguments.established, "Of an idle connection (default 6h)")->check(is_duration());
     command.add_option("--closing-timeout", arguments.closing, "After FIN or RST (default 60s)")->check(is_duration());
@@ -56,6 +58,7 @@ void add(Session &session, const ServiceArguments &arguments) {
     service.set_protocol(protocol_of(arguments.protocol));
     if (!arguments.forwarding.empty()) service.set_forwarding(forwarding_of(arguments.forwarding));
     service.set_algorithm(arguments.algorithm);
+    if (!arguments.second_chance.empty()) service.set_second_chance(arguments.second_chance == "on");
     set_timeouts(*service.mutable_timeouts(), arguments);
     session.report(session.client().service_add(request));
 }
@@ -68,6 +71,7 @@ void set(Session &session, const ServiceArguments &arguments) {
     if (!arguments.protocol.empty()) request.set_protocol(protocol_of(arguments.protocol));
     if (!arguments.forwarding.empty()) request.set_forwarding(forwarding_of(arguments.forwarding));
     if (!arguments.algorithm.empty()) request.set_algorithm(arguments.algorithm);
+    if (!arguments.second_chance.empty()) request.set_second_chance(arguments.second_chance == "on");
     set_timeouts(*request.mutable_timeouts(), arguments);
     session.report(session.client().service_set(request));
 }

@@ -46,7 +46,7 @@ std::string argument_of(const std::string &field) {
         {"name", "NAME"},           {"service", "SERVICE"},         {"address", "ADDRESS"},
         {"vip", "--vip"},           {"port", "--port"},             {"protocol", "--protocol"},
         {"forwarding", "--forwarding"}, {"algorithm", "--algorithm"}, {"weight", "--weight"},
-        {"half_open", "--half-open-timeout"}, {"established", "--established-timeout"},
+        {"second_chance", "--second-chance"}, {"half_open", "--half-open-timeout"}, {"established", "--established-timeout"},
         {"closing", "--closing-timeout"},     {"udp", "--udp-timeout"}};
     const auto argument = kArguments.find(field.substr(field.rfind('.') + 1));
     return argument == kArguments.end() ? field : argument->second;

@@ -52,6 +52,7 @@ class Session {
 void add_service_commands(CLI::App &app, Session &session);
 void add_backend_commands(CLI::App &app, Session &session);
 void add_config_commands(CLI::App &app, Session &session);
+void add_state_commands(CLI::App &app, Session &session);
 void add_status_commands(CLI::App &app, Session &session);
 
 } // namespace fairlead::cli

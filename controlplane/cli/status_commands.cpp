@@ -22,11 +22,11 @@ void print_status(const v1::StatusReply &status) {
         fmt::print("dataplane   down: {}\n", dataplane.reason());
     fmt::print("generation  desired {}, running {}\n", status.generation(),
                dataplane.is_connected() ? std::to_string(dataplane.generation()) : "unknown");
-    Table table({"SERVICE", ">BACKENDS", ">TAKING", ">UNRESOLVED", ">OPENED", ">ROWS", "ROWS-DIGEST"});
+    Table table({"SERVICE", ">BACKENDS", ">TAKING", ">UNRESOLVED", ">OPENED", ">ROWS", "ROWS-DIGEST", ">SETS", "HISTORY-DIGEST"});
     for (const auto &service : status.services())
         table.add({service.name(), std::to_string(service.backends()), std::to_string(service.backends_taking()),
                    std::to_string(service.backends_unresolved()), grouped(service.connections_opened()),
-                   std::to_string(service.rows()), service.rows_digest()});
+                   std::to_string(service.rows()), service.rows_digest(), std::to_string(service.history_sets()), service.history_digest()});
     fmt::print("\n{}", table.format());
     for (const std::string &warning : status.warnings()) fmt::print(stderr, "fairlead: warning: {}\n", warning);
 }

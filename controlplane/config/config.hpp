@@ -53,6 +53,7 @@ struct Service {
     std::uint8_t protocol = wire::kIpProtocolTcp;      ///< kIpProtocolTcp or kIpProtocolUdp
     std::uint8_t forwarding = wire::kForwardingGue;    ///< kForwardingGue or kForwardingIpip
     tables::Algorithm algorithm = tables::Algorithm::kRendezvous;
+    std::optional<bool> second_chance;                 ///< nothing: where it is possible; has_second_chance() says what it comes to
     Timeouts timeouts;
     std::vector<Backend> backends;
 
@@ -75,6 +76,14 @@ struct Config {
 
     [[nodiscard]] bool operator==(const Config &) const = default;
 };
+
+/// Second chance needs room for hops in the outer header and connections to ask for.
+[[nodiscard]] inline bool can_have_second_chance(const Service &service) {
+    return service.protocol == wire::kIpProtocolTcp && service.forwarding == wire::kForwardingGue;
+}
+[[nodiscard]] inline bool has_second_chance(const Service &service) {
+    return can_have_second_chance(service) && service.second_chance.value_or(true);
+}
 
 /// Strict: an unknown key, a duplicate, a value out of range, a second document, an alias bomb or a
 /// text over kConfigTextSizeMax is an error with file, line, field, the bad value and what would be right.

@@ -23,6 +23,7 @@ void format_service(std::back_insert_iterator<std::string> out, const Service &s
                    format_name(service.name), format_ipv4(service.vip), port_name(service.port),
                    protocol_name(service.protocol), forwarding_name(service.forwarding),
                    tables::to_string(service.algorithm));
+    if (service.second_chance) fmt::format_to(out, "    second_chance: {}\n", *service.second_chance);
     if (service.timeouts != Timeouts{})
         fmt::format_to(out, "    timeouts: {{half_open: {}, established: {}, closing: {}, udp: {}}}\n",
                        format_duration_s(service.timeouts.half_open_s),

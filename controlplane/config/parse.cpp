@@ -149,6 +149,10 @@ class Reader {
         return balancer;
     }
 
+    static std::optional<bool> parse_yes_or_no(std::string_view text) {
+        return text == "true" ? std::optional(true) : text == "false" ? std::optional(false) : std::nullopt;
+    }
+
     template <class T>
     static std::optional<std::optional<T>> wrap(std::optional<T> value) {
         return value ? std::optional<std::optional<T>>(value) : std::nullopt;
@@ -160,7 +164,8 @@ class Reader {
 
     Service read_service(const YamlNode &node, const std::string &path) {
         Service service;
-        if (!check_keys(node, path, {"name", "vip", "port", "protocol", "forwarding", "algorithm", "timeouts", "backends"}))
+        if (!check_keys(node, path, {"name", "vip", "port", "protocol", "forwarding", "algorithm", "second_chance", "timeouts",
+                                     "backends"}))
             return service;
         require(node, path, "name", "give the service a name");
         take(node, path, "name", service.name,
@@ -173,6 +178,8 @@ class Reader {
         take(node, path, "forwarding", service.forwarding, parse_forwarding, "a forwarding mode", "give gue or ipip");
         take(node, path, "algorithm", service.algorithm, tables::algorithm_from_string, "an algorithm",
              "give one of " + std::string(tables::kAlgorithmNames));
+        take(node, path, "second_chance", service.second_chance,
+             [](std::string_view text) { return wrap(parse_yes_or_no(text)); }, "a yes or no", "give true or false");
         if (const YamlNode *timeouts = node.find("timeouts")) service.timeouts = read_timeouts(*timeouts, path + ".timeouts");
         for_each(node, path, "backends", kBackendCountMax, [&](const YamlNode &backend, const std::string &backend_path) {
             service.backends.push_back(read_backend(backend, backend_path));
@@ -198,11 +205,7 @@ class Reader {
         if (!check_keys(node, path, {"address", "weight", "drain"})) return backend;
         take_address(node, path, "address", backend.address, "give the server's IPv4 address");
         take_number(node, path, "weight", backend.weight, 0, kWeightMax, "; 0 takes no new flows");
-        take(node, path, "drain", backend.drain,
-             [](std::string_view text) {
-                 return text == "true" ? std::optional(true) : text == "false" ? std::optional(false) : std::nullopt;
-             },
-             "a yes or no", "give true or false");
+        take(node, path, "drain", backend.drain, parse_yes_or_no, "a yes or no", "give true or false");
         return backend;
     }
 

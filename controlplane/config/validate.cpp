@@ -112,6 +112,11 @@ Checked check_service(const std::string &path, const Service &service, const Bal
     if (service.forwarding != wire::kForwardingGue && service.forwarding != wire::kForwardingIpip)
         return wrong(path + ".forwarding", fmt::format("\"{}\" is not a forwarding mode", service.forwarding),
                      "give gue or ipip");
+    if (service.second_chance.value_or(false) && !can_have_second_chance(service))
+        return wrong(path + ".second_chance",
+                     fmt::format("\"true\" needs protocol tcp and forwarding gue, but this service is {} over {}",
+                                 protocol_name(service.protocol), forwarding_name(service.forwarding)),
+                     "give tcp over gue, or leave second_chance out");
     return check_timeouts(path, service.timeouts);
 }
 

@@ -91,6 +91,7 @@ std::expected<void, Error> Controller::begin() {
     auto allocation = allocate(state.allocation, state.config, clock.now_s);
     if (!allocation) return std::unexpected(std::move(allocation.error()));
     state.allocation = std::move(*allocation);
+    state.histories = histories_after(state, state);
     auto resolver = nexthop::NextHopResolver::open([this] {
         const std::lock_guard lock(mutex_);
         have_hops_changed_ = true;
@@ -183,29 +184,60 @@ std::expected<ChangeOutcome, ChangeRefusal> Controller::apply(std::string_view t
                   {.is_dry_run = is_dry_run, .config_digest = digest_of(text)});
 }
 
+std::expected<std::string, Error> Controller::export_state() {
+    std::promise<std::string> promise;
+    auto text = promise.get_future();
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_stopping_) return std::unexpected(error_of("fairleadd is ending"));
+        tasks_.emplace_back([&] { promise.set_value(format_state(standing_.state, BootClock::read())); });
+    }
+    wakeup_.notify_all();
+    return text.get();
+}
+
+std::expected<ChangeOutcome, ChangeRefusal> Controller::import_state(std::string_view text, const std::string &file_name) {
+    auto imported = parse_state(text, file_name, BootClock::read());
+    if (!imported) {
+        imported.error().mend = "export it again from the balancer that has it; nothing is changed here";
+        return refused(ChangeRefusal::Kind::kRequest, std::move(imported.error()));
+    }
+    const auto mutation = [&](const config::Config &own) -> Changed {
+        config::Config config = imported->config;
+        config.balancer.source_address = own.balancer.source_address;
+        config.balancer.next_hop_mac = own.balancer.next_hop_mac;
+        if (auto ok = config::validate(config); !ok) return std::unexpected(std::move(ok.error()));
+        return config;
+    };
+    return change(mutation, {.imported = &*imported});
+}
+
 /// The whole way of one change; see the file comment of controller.hpp.
 Controller::Done Controller::make_change(const Mutation &mutation, const ChangeOptions &options) {
     auto config = mutation(standing_.state.config);
     if (!config) return refused(ChangeRefusal::Kind::kRequest, std::move(config.error()));
     const BootClock clock = BootClock::read();
-    auto allocation = allocate(standing_.state.allocation, *config, clock.now_s);
+    const DesiredState &base = options.imported != nullptr ? *options.imported : standing_.state;
+    auto allocation = allocate(base.allocation, *config, clock.now_s);
     if (!allocation) return refused(ChangeRefusal::Kind::kRequest, std::move(allocation.error()));
 
     ChangeOutcome outcome;
     DesiredState state{.config = std::move(*config),
                        .allocation = std::move(*allocation),
-                       .seed = standing_.state.seed,
+                       .histories = {},
+                       .seed = base.seed,
                        .generation = standing_.state.generation,
                        .config_digest = options.config_digest.empty() ? standing_.state.config_digest : options.config_digest};
     state.seed = state.config.balancer.seed.value_or(state.seed);
     if (state.seed != standing_.state.seed)
         outcome.warnings.emplace_back("the seed changed: open connections are looked up anew, and some of them break");
+    state.histories = histories_after(base, state);
     if (options.is_dry_run) {
         outcome.generation = state.generation;
         return outcome;
     }
     std::string not_adopted = kNotConnected;
-    const bool is_new = state.config != standing_.state.config || state.seed != standing_.state.seed;
+    const bool is_new = state.config != standing_.state.config || state.seed != standing_.state.seed || options.imported != nullptr;
     if (is_new) state.generation = next_generation();
 
     RowSet rows = row_sets_.build(standing_.rows, state);
@@ -359,6 +391,9 @@ void Controller::describe_standing() {
         entry.name = service.name;
         entry.rows_digest = rows.digest;
         entry.row_count = static_cast<std::uint32_t>(rows.rows.size());
+        const tables::SetHistory &history = state.histories.at(key_of(service));
+        entry.history_digest = history.digest();
+        entry.history_sets = static_cast<std::uint32_t>(history.sets().size());
         entry.backends = static_cast<std::uint32_t>(service.backends.size());
         for (const config::Backend &backend : service.backends) {
             entry.backends_taking += !backend.drain && backend.weight > 0;

@@ -68,6 +68,8 @@ struct View {
         std::string name;
         std::uint64_t rows_digest = 0;
         std::uint32_t row_count = 0;
+        std::uint64_t history_digest = 0;      ///< of the sets of backends that are remembered
+        std::uint32_t history_sets = 0;
         std::uint32_t backends = 0;
         std::uint32_t backends_taking = 0;     ///< neither drained nor of weight 0
         std::vector<wire::Be32> backends_unresolved; ///< without a next hop
@@ -94,6 +96,7 @@ class Controller {
     struct ChangeOptions {
         bool is_dry_run = false;        ///< check everything, change nothing
         std::string config_digest = {}; ///< not empty: of the whole text that is applied
+        const DesiredState *imported = nullptr; ///< seed, leases and histories to go on from, instead of those that stand
     };
 
     /// Loads the saved state, or begins from the file when there is none, and starts.
@@ -113,6 +116,13 @@ class Controller {
     /// Parses `text` and makes it the whole configuration.
     [[nodiscard]] std::expected<ChangeOutcome, ChangeRefusal> apply(std::string_view text, const std::string &file_name,
                                                                     bool is_dry_run);
+
+    /// The state as text, the seed included; import_state() of another balancer takes it.
+    [[nodiscard]] std::expected<std::string, Error> export_state();
+
+    /// Takes another balancer's state over as one change: configuration, seed, leases, quarantines (which begin anew)
+    /// and histories. What names this host on its links stays: balancer.source_address and next_hop_mac.
+    [[nodiscard]] std::expected<ChangeOutcome, ChangeRefusal> import_state(std::string_view text, const std::string &file_name);
 
     [[nodiscard]] std::shared_ptr<const View> view() const;
     [[nodiscard]] publish::PublisherStatus dataplane() const { return publisher_->status(); }

@@ -78,6 +78,7 @@ Changed set_service(Config config, std::string_view name, const ServicePatch &pa
     service.protocol = patch.protocol.value_or(service.protocol);
     service.forwarding = patch.forwarding.value_or(service.forwarding);
     service.algorithm = patch.algorithm.value_or(service.algorithm);
+    if (patch.second_chance) service.second_chance = patch.second_chance;
     service.timeouts.half_open_s = patch.half_open_s.value_or(service.timeouts.half_open_s);
     service.timeouts.established_s = patch.established_s.value_or(service.timeouts.established_s);
     service.timeouts.closing_s = patch.closing_s.value_or(service.timeouts.closing_s);

@@ -23,6 +23,7 @@ struct ServicePatch {
     std::optional<std::uint8_t> protocol = {};
     std::optional<std::uint8_t> forwarding = {};
     std::optional<tables::Algorithm> algorithm = {};
+    std::optional<bool> second_chance = {};
     std::optional<std::uint32_t> half_open_s = {};
     std::optional<std::uint32_t> established_s = {};
     std::optional<std::uint32_t> closing_s = {};

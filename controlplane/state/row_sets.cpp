@@ -14,6 +14,38 @@ bool equal(const std::vector<tables::Member> &a, const std::vector<tables::Membe
     });
 }
 
+Grade grade_of(const Grades &grades, const ServiceKey &service, const config::Backend &backend) {
+    const auto grade = grades.find({service, backend.address.host()});
+    return grade == grades.end() ? Grade::kUp : grade->second;
+}
+
+/// Whether packets of flows that a backend has may be sent to it, a drain and a weight of 0 notwithstanding.
+bool is_living(Grade grade) { return grade != Grade::kDead; }
+
+/// Whether services with equal tables have equal alternates too.
+bool has_equal_past(const ServiceRows &a, const ServiceRows &b) {
+    if (a.has_second_chance != b.has_second_chance) return false;
+    return !a.has_second_chance || (equal(a.members.living, b.members.living) && a.list == b.list);
+}
+
+/// The former owners of the rows of `now`, from those of `old` where they are a step away.
+std::shared_ptr<const tables::RowHistory> history_after(const ServiceRows *old, const ServiceRows &now) {
+    const bool owns = now.rows.front() != wire::kNoSlot; // all rows have an owner, or none
+    const auto row_count = static_cast<std::uint32_t>(now.rows.size());
+    const std::size_t set_count = now.list.sets().size();
+    if (set_count == 0 || (set_count == 1 && owns)) return nullptr;
+    std::shared_ptr<const tables::RowHistory> history;
+    if (old != nullptr && old->seed == now.seed && old->rows.size() == row_count) {
+        history = old->history;
+        if (!history && old->list.sets().size() == 1 && old->rows.front() != wire::kNoSlot)
+            history = std::make_shared<const tables::RowHistory>(old->list, old->rows, old->members.all);
+    }
+    if (history && history->list() == now.list) return history;
+    if (history && owns && history->leads_to(now.list))
+        return std::make_shared<const tables::RowHistory>(history->after(now.list, now.rows, now.members.all));
+    return std::make_shared<const tables::RowHistory>(tables::RowHistory::rebuild(now.list, row_count, now.seed));
+}
+
 /// Two processes' ids meet with a chance of some 2^-40.
 std::uint64_t random_id() {
     std::random_device random;
@@ -22,40 +54,65 @@ std::uint64_t random_id() {
 
 } // namespace
 
-std::vector<tables::Member> members_of(const config::Service &service, const ServiceLease &lease) {
-    std::vector<tables::Member> members;
-    members.reserve(service.backends.size());
-    for (const config::Backend &backend : service.backends)
-        members.push_back({.address = tables::address_of(backend.address),
-                           .weight = backend.drain ? 0 : backend.weight,
-                           .slot = lease.slots.at(backend.address.host()).slot});
+ServiceMembers members_of(const config::Service &service, const ServiceLease &lease, const Grades &grades) {
+    ServiceMembers members;
+    members.all.reserve(service.backends.size());
+    for (const config::Backend &backend : service.backends) {
+        const Grade grade = grade_of(grades, key_of(service), backend);
+        const bool takes_new_flows = !backend.drain && grade == Grade::kUp;
+        members.all.push_back({.address = tables::address_of(backend.address),
+                               .weight = takes_new_flows ? backend.weight : 0,
+                               .slot = lease.slots.at(backend.address.host()).slot});
+        if (is_living(grade)) members.living.push_back(members.all.back());
+    }
     // In one order whatever the file's, so that moving lines about builds nothing.
-    std::sort(members.begin(), members.end(),
-              [](const tables::Member &a, const tables::Member &b) { return a.address < b.address; });
+    std::ranges::sort(members.all, {}, &tables::Member::address);
+    std::ranges::sort(members.living, {}, &tables::Member::address);
     return members;
+}
+
+Histories histories_after(const DesiredState &before, const DesiredState &after, const Grades &grades) {
+    Histories histories;
+    for (const config::Service &service : after.config.services) {
+        const ServiceKey key = key_of(service);
+        const std::vector<tables::Member> members = members_of(service, after.allocation.services.at(key), grades).all;
+        tables::BackendSet set = tables::backend_set(service.algorithm, tables::row_count(members.size()), members);
+        const auto old = before.histories.find(key);
+        const bool is_known = old != before.histories.end() && before.seed == after.seed;
+        histories.emplace(key, (is_known ? old->second : tables::SetHistory()).with(std::move(set)));
+    }
+    return histories;
 }
 
 RowSets::RowSets() : next_segment_id_(random_id()) {}
 
-RowSet RowSets::build(const RowSet &before, const DesiredState &state) {
+RowSet RowSets::build(const RowSet &before, const DesiredState &state, const Grades &grades) {
     RowSet after;
     for (const config::Service &service : state.config.services) {
         const ServiceKey key = key_of(service);
-        std::vector<tables::Member> members = members_of(service, state.allocation.services.at(key));
-        const auto old = before.find(key);
-        if (old != before.end() && old->second->algorithm == service.algorithm && old->second->seed == state.seed &&
-            equal(old->second->members, members)) {
-            after.emplace(key, old->second);
+        const auto found = before.find(key);
+        const ServiceRows *old = found == before.end() ? nullptr : found->second.get();
+        const auto history = state.histories.find(key);
+        ServiceRows now{.algorithm = service.algorithm,
+                        .seed = state.seed,
+                        .members = members_of(service, state.allocation.services.at(key), grades),
+                        .has_second_chance = config::has_second_chance(service),
+                        .list = history == state.histories.end() ? tables::SetHistory() : history->second};
+        const bool has_old_rows = old != nullptr && old->algorithm == now.algorithm && old->seed == now.seed &&
+                                  equal(old->members.all, now.members.all);
+        if (has_old_rows && has_equal_past(*old, now)) {
+            after.emplace(key, found->second);
             continue;
         }
-        tables::Rows rows = build_rows(key, service.algorithm, state.seed, members);
-        const std::uint64_t digest = tables::digest_rows(rows, members);
-        after.emplace(key, std::make_shared<const ServiceRows>(ServiceRows{.algorithm = service.algorithm,
-                                                                           .seed = state.seed,
-                                                                           .members = std::move(members),
-                                                                           .digest = digest,
-                                                                           .rows = std::move(rows),
-                                                                           .segment_id = next_segment_id()}));
+        now.rows = has_old_rows ? old->rows : build_rows(key, now.algorithm, now.seed, now.members.all);
+        now.digest = has_old_rows ? old->digest : tables::digest_rows(now.rows, now.members.all);
+        if (now.has_second_chance) {
+            now.history = history_after(old, now);
+            now.alternates = now.history ? now.history->alternates(now.rows, now.members.living)
+                                         : tables::no_alternates(now.rows.size());
+        }
+        now.segment_id = next_segment_id();
+        after.emplace(key, std::make_shared<const ServiceRows>(std::move(now)));
     }
     return after;
 }

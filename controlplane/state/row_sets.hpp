@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The row tables of all services, each built anew only when its members, algorithm or seed changed.
+/// The row tables of all services and the alternates of their rows, each built anew only when what it
+/// follows from changed.
 ///
 /// Owned by the controller's thread. What build() returns is immutable and shared between
 /// generations, so going back to the generation before costs nothing.
@@ -9,20 +10,48 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "controlplane/state/state_file.hpp"
+#include "controlplane/tables/row_history.hpp"
 #include "controlplane/tables/row_table.hpp"
 
 namespace fairlead::state {
 
-/// One service's table and what it was built from.
+/// What is known of a backend besides its configuration.
+enum class Grade : std::uint8_t {
+    kUp,
+    kFailing, ///< takes no new flows, keeps its own
+    kDead,    ///< its flows are given up; it is no hop
+};
+
+/// By service and address (host order); who is not named is up.
+using Grades = std::map<std::pair<ServiceKey, std::uint32_t>, Grade>;
+
+/// A service's backends as its table sees them, ascending by address. Those that take no new flows own no rows
+/// (weight 0), but count for the size of the table, so that a drain moves no other backend's flows.
+struct ServiceMembers {
+    std::vector<tables::Member> all;
+    std::vector<tables::Member> living; ///< those that flows may still be sent to: in the configuration, not dead
+};
+[[nodiscard]] ServiceMembers members_of(const config::Service &service, const ServiceLease &lease, const Grades &grades = {});
+
+/// The histories of `before` with the sets of `after` put first. A service that went has none any more; another seed
+/// begins all anew, since the tables of the old one say nothing of where flows went.
+[[nodiscard]] Histories histories_after(const DesiredState &before, const DesiredState &after, const Grades &grades = {});
+
+/// One service's table, its alternates, and what they were built from.
 struct ServiceRows {
     tables::Algorithm algorithm;
     config::Seed seed;
-    std::vector<tables::Member> members;
+    ServiceMembers members;
+    bool has_second_chance = false;
+    tables::SetHistory list;
     std::uint64_t digest = 0; ///< tables::digest_rows(): equal on nodes with equal tables
-    tables::Rows rows;
+    tables::Rows rows = {};
+    std::shared_ptr<const tables::RowHistory> history = {}; ///< null: no second chance, or nobody owned a row before
+    tables::Alternates alternates = {};                     ///< empty: no second chance
     std::uint64_t segment_id = 0; ///< of this content and no other, also over restarts
 };
 
@@ -32,8 +61,9 @@ class RowSets {
   public:
     RowSets();
 
-    /// The tables for `state`; those of `before` that still hold are taken over as they are.
-    [[nodiscard]] RowSet build(const RowSet &before, const DesiredState &state);
+    /// The tables for `state`, whose histories are as histories_after() made them; those of `before` that still
+    /// hold are taken over as they are.
+    [[nodiscard]] RowSet build(const RowSet &before, const DesiredState &state, const Grades &grades = {});
 
     /// An id that no segment had. The dataplane may still hold segments of an earlier control plane, so
     /// each process counts from a random place of its own.
@@ -54,9 +84,5 @@ class RowSets {
     std::list<Builder> builders_; ///< the one used last is first
     std::uint64_t next_segment_id_;
 };
-
-/// A service's backends as its table sees them. Those that take no new flows own no rows, but count for
-/// the size of the table, so that a drain moves no other backend's flows.
-[[nodiscard]] std::vector<tables::Member> members_of(const config::Service &service, const ServiceLease &lease);
 
 } // namespace fairlead::state

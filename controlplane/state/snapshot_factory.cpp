@@ -48,7 +48,7 @@ std::expected<publish::SharedSegment, Error>
 SnapshotFactory::seal_rows(const std::shared_ptr<const ServiceRows> &rows) {
     const auto known = sealed_rows_.find(rows->segment_id);
     if (known != sealed_rows_.end()) return known->second.segment;
-    auto segment = seal(publish::build_rows_segment(rows->segment_id, rows->rows));
+    auto segment = seal(publish::build_rows_segment(rows->segment_id, rows->rows, rows->alternates));
     if (segment) sealed_rows_.emplace(rows->segment_id, SealedRows{rows, *segment});
     return segment;
 }

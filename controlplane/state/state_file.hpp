@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,12 +17,17 @@
 #include "controlplane/config/config.hpp"
 #include "controlplane/error.hpp"
 #include "controlplane/state/allocation.hpp"
+#include "controlplane/tables/backend_set.hpp"
 
 namespace fairlead::state {
+
+/// Which sets of backends each service had.
+using Histories = std::map<ServiceKey, tables::SetHistory>;
 
 struct DesiredState {
     config::Config config;
     Allocation allocation;
+    Histories histories;           ///< of the tables of `seed`; the present sets are the first
     config::Seed seed{};           ///< the one in use: the configuration's, or the one made at first start
     std::uint64_t generation = 0;  ///< the highest number that may have been published
     std::string config_digest;     ///< digest_of() the --config file when it was last applied; empty: never
@@ -40,6 +46,9 @@ struct BootClock {
 
 /// Tells a file from its edited self; not a protection against forgery.
 [[nodiscard]] std::string digest_of(std::string_view text);
+
+/// A state's text is no longer than this.
+inline constexpr std::size_t kStateTextSizeMax = 48u << 20;
 
 [[nodiscard]] std::string format_state(const DesiredState &state, const BootClock &clock);
 /// `file_name` is for errors. Quarantines of another boot begin anew.

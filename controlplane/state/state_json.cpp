@@ -6,14 +6,14 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "controlplane/state/history_json.hpp"
+#include "controlplane/state/json_values.hpp"
 #include "controlplane/state/state_file.hpp"
 #include "controlplane/tables/siphash.hpp"
 
 namespace fairlead::state {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr const char *kFormat = "fairlead-state";
 constexpr int kVersion = 1;
@@ -33,44 +33,14 @@ Json allocation_to_json(const Allocation &allocation) {
             slots.push_back({{"address", config::format_ipv4(wire::Be32::from_host(address))},
                              {"slot", slot.slot},
                              {"creation_id", slot.creation_id}});
-        services.push_back({{"vip", config::format_ipv4(wire::Be32::from_host(key.vip))},
-                            {"port", key.port},
-                            {"protocol", config::protocol_name(key.protocol)},
-                            {"index", lease.index},
-                            {"longest_timeout_s", lease.longest_timeout_s},
-                            {"slots", std::move(slots)}});
+        Json entry = to_json(key);
+        entry.update({{"index", lease.index}, {"longest_timeout_s", lease.longest_timeout_s}, {"slots", std::move(slots)}});
+        services.push_back(std::move(entry));
     }
     return {{"next_creation_id", allocation.next_creation_id},
             {"services", std::move(services)},
             {"resting_services", quarantines_to_json(allocation.resting_services)},
             {"resting_slots", quarantines_to_json(allocation.resting_slots)}};
-}
-
-/// Reads values out of JSON and throws Damaged for what is not as format_state() writes it. The
-/// digest has been checked before, so this meets only hand-edited files and our own mistakes.
-struct Damaged {
-    std::string field;
-};
-
-template <class T>
-T number(const Json &json, const char *key, std::uint64_t low, std::uint64_t high) {
-    const auto value = json.find(key);
-    if (value == json.end() || !value->is_number_unsigned()) throw Damaged{key};
-    const auto number = value->get<std::uint64_t>();
-    if (number < low || number > high) throw Damaged{key};
-    return static_cast<T>(number);
-}
-
-std::string text(const Json &json, const char *key) {
-    const auto value = json.find(key);
-    if (value == json.end() || !value->is_string()) throw Damaged{key};
-    return value->get<std::string>();
-}
-
-const Json &part(const Json &json, const char *key) {
-    const auto value = json.find(key);
-    if (value == json.end() || !value->is_structured()) throw Damaged{key};
-    return *value;
 }
 
 std::map<std::uint16_t, Quarantine> quarantines_from_json(const Json &list, std::uint32_t capacity, bool is_same_boot,
@@ -84,12 +54,6 @@ std::map<std::uint16_t, Quarantine> quarantines_from_json(const Json &list, std:
             throw Damaged{"number"};
     }
     return resting;
-}
-
-wire::Be32 address(const Json &json, const char *key) {
-    const auto value = config::parse_ipv4(text(json, key));
-    if (!value) throw Damaged{key};
-    return *value;
 }
 
 ServiceLease lease_from_json(const Json &entry) {
@@ -113,10 +77,7 @@ Allocation allocation_from_json(const Json &json, bool is_same_boot, std::uint64
         quarantines_from_json(part(json, "resting_services"), wire::kServiceCapacity, is_same_boot, now_s);
     allocation.resting_slots = quarantines_from_json(part(json, "resting_slots"), wire::kSlotCapacity, is_same_boot, now_s);
     for (const Json &entry : part(json, "services")) {
-        const auto protocol = config::parse_protocol(text(entry, "protocol"));
-        if (!protocol) throw Damaged{"protocol"};
-        const ServiceKey key{address(entry, "vip").host(), number<std::uint16_t>(entry, "port", 0, 65535), *protocol};
-        if (!allocation.services.emplace(key, lease_from_json(entry)).second) throw Damaged{"vip"};
+        if (!allocation.services.emplace(service_key(entry), lease_from_json(entry)).second) throw Damaged{"vip"};
     }
     return allocation;
 }
@@ -162,6 +123,7 @@ std::string format_state(const DesiredState &state, const BootClock &clock) {
                  {"config_digest", state.config_digest},
                  {"boot_id", clock.boot_id},
                  {"allocation", allocation_to_json(state.allocation)},
+                 {"histories", histories_to_json(state.histories)},
                  {"config", config::format_yaml(state.config)}};
     json["digest"] = content_digest(json);
     return json.dump(1) + "\n";
@@ -187,6 +149,7 @@ std::expected<DesiredState, Error> parse_state(std::string_view state_text, cons
         state.config = std::move(*parsed);
         state.allocation = allocation_from_json(part(json, "allocation"), text(json, "boot_id") == clock.boot_id, clock.now_s);
         check_tenancy(state.allocation);
+        if (json.contains("histories")) state.histories = histories_from_json(part(json, "histories")); // older files have none
         return state;
     } catch (const Damaged &damage) {
         return damaged(file_name, damage.field, "the saved state is damaged: this value is missing or impossible");

@@ -37,6 +37,8 @@ std::uint32_t row_count(std::size_t backends) noexcept {
     return *std::ranges::lower_bound(kRowCounts, wanted);
 }
 
+bool is_row_count(std::uint32_t rows) noexcept { return std::ranges::find(kRowCounts, rows) != kRowCounts.end(); }
+
 Rows build(Algorithm algorithm, std::span<const Member> members, std::uint32_t row_count, const Seed &seed) {
     assert(row_count >= 2 && row_count <= wire::kRowCountMax);
     switch (algorithm) {

@@ -49,6 +49,9 @@ using Rows = std::vector<std::uint16_t>;
 /// so that a drain never changes it. Never above wire::kRowCountMax.
 [[nodiscard]] std::uint32_t row_count(std::size_t backends) noexcept;
 
+/// Whether row_count() answers this for some number of backends.
+[[nodiscard]] bool is_row_count(std::uint32_t rows) noexcept;
+
 /// A table from scratch. `row_count` is a prime (Maglev's permutations need it), at least 2.
 [[nodiscard]] Rows build(Algorithm algorithm, std::span<const Member> members, std::uint32_t row_count,
                          const Seed &seed);
