@@ -27,6 +27,7 @@ TEST(Parse, ReadsEveryKey) {
     EXPECT_EQ(web.protocol, wire::kIpProtocolTcp);
     EXPECT_EQ(web.forwarding, wire::kForwardingGue);
     EXPECT_EQ(web.algorithm, tables::Algorithm::kRendezvous);
+    EXPECT_EQ(web.second_chance, std::nullopt);
     EXPECT_EQ(web.timeouts, (Timeouts{10, 7200, 30, 300}));
     ASSERT_EQ(web.backends.size(), 3u);
     EXPECT_EQ(web.backends[1].weight, 50u);
@@ -37,6 +38,7 @@ TEST(Parse, ReadsEveryKey) {
     EXPECT_EQ(dns.protocol, wire::kIpProtocolUdp);
     EXPECT_EQ(dns.forwarding, wire::kForwardingIpip);
     EXPECT_EQ(dns.algorithm, tables::Algorithm::kMaglev);
+    EXPECT_EQ(dns.second_chance, false);
     EXPECT_EQ(dns.timeouts, Timeouts{});
 }
 
@@ -87,6 +89,7 @@ Config random_config(std::mt19937 &random) {
         service.protocol = below(2) != 0 ? wire::kIpProtocolTcp : wire::kIpProtocolUdp;
         service.forwarding = below(2) != 0 ? wire::kForwardingGue : wire::kForwardingIpip;
         service.algorithm = below(2) != 0 ? tables::Algorithm::kRendezvous : tables::Algorithm::kMaglev;
+        if (below(2) != 0) service.second_chance = can_have_second_chance(service) && below(2) != 0;
         if (below(2) != 0)
             service.timeouts = {1 + below(kTimeoutMaxS), 1 + below(kTimeoutMaxS), 1 + below(kTimeoutMaxS), kTimeoutMaxS};
         const std::uint32_t backend_count = below(20);

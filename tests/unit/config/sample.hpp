@@ -29,6 +29,7 @@ services:
     forwarding: ipip
     algorithm: maglev
     backends: []
+    second_chance: false
 )";
 
 } // namespace fairlead::config::testing

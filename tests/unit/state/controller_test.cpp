@@ -269,6 +269,106 @@ TEST_F(ControllerTest, AnotherSeedIsAWarning) {
     EXPECT_NE(done->warnings.front().find("the seed changed"), std::string::npos);
 }
 
+TEST_F(ControllerTest, HistorySurvivesARestartAndARefusedChangeIsNoPartOfIt) {
+    DataplaneEnd dataplane(socket_path());
+    auto controller = start();
+    ASSERT_TRUE(dataplane.accept());
+    dataplane.say_hello(0);
+    ASSERT_EQ(dataplane.receive_publication(1).size(), 2u);
+    dataplane.adopt(1);
+    auto change = add_backend_later(*controller, 3);
+    (void)dataplane.receive_publication(2);
+    dataplane.adopt(2);
+    ASSERT_TRUE(change.get());
+    const auto before = controller->view()->services[0];
+    EXPECT_EQ(before.history_sets, 2u);
+
+    auto refused_change = add_backend_later(*controller, 4);
+    (void)dataplane.receive_publication(3);
+    dataplane.refuse(3, 0, "no memory");
+    ASSERT_FALSE(refused_change.get());
+    EXPECT_EQ(controller->view()->services[0].history_digest, before.history_digest);
+
+    controller.reset();
+    controller = start();
+    EXPECT_EQ(controller->view()->services[0].history_digest, before.history_digest);
+    EXPECT_EQ(controller->view()->services[0].history_sets, 2u);
+    EXPECT_EQ(controller->view()->services[0].rows_digest, before.rows_digest);
+}
+
+/// A second balancer's controller, with a source address, a seed and services of its own.
+class ImportTest : public ControllerTest {
+  protected:
+    ImportTest() {
+        config::Config own = config_with(1);
+        own.balancer.source_address = wire::Be32::from_host(0x0a000002);
+        own.balancer.next_hop_mac = config::MacAddress{2, 0, 0, 0, 0, 2};
+        own.services[0] = service("old", 9, 4);
+        std::ofstream(other_.file("c.yaml")) << config::format_yaml(own);
+        importer_ = std::move(*Controller::start({.state_directory = other_.file("state"),
+                                                  .dataplane_socket = other_.file("dataplane.sock"),
+                                                  .config_file = other_.file("c.yaml"),
+                                                  .has_vip_blackholes = false},
+                                                 std::make_shared<metrics::Statistics>(std::make_shared<publish::CountersReader>(
+                                                     other_.file("none.sock")))));
+    }
+
+    TemporaryDirectory other_;
+    std::unique_ptr<Controller> importer_;
+};
+
+TEST_F(ImportTest, AnotherBalancerTakesTheWholeStateOver) {
+    auto exporter = start();
+    for (const std::uint32_t number : {3u, 4u})
+        ASSERT_TRUE(exporter->change([number](const config::Config &config) { return add_backend(config, "web", backend(number)); }, {}));
+    ASSERT_TRUE(exporter->change([](const config::Config &config) { return remove_backend(config, "web", backend(1).address); }, {}));
+    const auto text = exporter->export_state();
+    ASSERT_TRUE(text);
+    const auto done = importer_->import_state(*text, "lb1.json");
+    ASSERT_TRUE(done) << done.error().error.format();
+
+    const auto there = importer_->view();
+    config::Config expected = exporter->view()->config;
+    expected.balancer.source_address = wire::Be32::from_host(0x0a000002);
+    expected.balancer.next_hop_mac = config::MacAddress{2, 0, 0, 0, 0, 2};
+    EXPECT_EQ(there->config, expected);
+    EXPECT_EQ(there->services[0].rows_digest, exporter->view()->services[0].rows_digest);
+    EXPECT_EQ(there->services[0].history_digest, exporter->view()->services[0].history_digest);
+    EXPECT_EQ(there->services[0].history_sets, 4u);
+    const auto here = parse_state(*text, "s", BootClock::read());
+    const auto imported = parse_state(*importer_->export_state(), "s", BootClock::read());
+    ASSERT_TRUE(here && imported);
+    EXPECT_EQ(imported->allocation, here->allocation) << "slots, epochs, creation ids, quarantines";
+    EXPECT_EQ(imported->seed, here->seed);
+    EXPECT_EQ(imported->histories, here->histories);
+    EXPECT_EQ(imported->generation, 1u) << "numbers go on from its own, which was 0";
+}
+
+TEST_F(ImportTest, WhatIsNoStateChangesNothing) {
+    auto exporter = start();
+    const std::string text = exporter->export_state().value();
+    const std::string before = importer_->export_state().value();
+    std::string damaged = text;
+    damaged[damaged.find("\"seed\"") + 10] ^= 1;
+    for (const std::string &bad : {std::string(), std::string("{}"), text.substr(0, text.size() / 2), damaged}) {
+        const auto refused = importer_->import_state(bad, "lb1.json");
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, ChangeRefusal::Kind::kRequest);
+        EXPECT_EQ(refused.error().error.file, "lb1.json");
+    }
+    EXPECT_EQ(importer_->export_state().value(), before);
+}
+
+TEST_F(ImportTest, AStateWhoseBackendIsThisBalancerIsRefused) {
+    auto exporter = start();
+    ASSERT_TRUE(exporter->change(
+        [](const config::Config &config) { return add_backend(config, "web", {.address = wire::Be32::from_host(0x0a000002)}); }, {}));
+    const auto refused = importer_->import_state(exporter->export_state().value(), "lb1.json");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().error.format().find("is this balancer's source_address"), std::string::npos);
+    EXPECT_EQ(importer_->view()->config.services[0].name, "old");
+}
+
 /// FAULTS F4: whatever is applied, the state is the old one whole or the new one whole.
 TEST_F(ControllerTest, TwoThousandMutatedFilesAreRefusedOrAppliedWhole) {
     auto controller = start();

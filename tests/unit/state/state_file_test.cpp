@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,13 @@ using testing::config_with;
 
 const BootClock kClock{"boot-1", 5000};
 
+tables::BackendSet set_of(std::uint16_t count, std::uint32_t weight = 100) {
+    std::vector<tables::Member> members;
+    for (std::uint16_t i = 1; i <= count; ++i)
+        members.push_back({.address = tables::address_of(backend(i).address), .weight = weight, .slot = i});
+    return tables::backend_set(tables::Algorithm::kRendezvous, 65537, members);
+}
+
 DesiredState sample_state() {
     DesiredState state;
     state.config = config_with(3);
@@ -31,6 +39,9 @@ DesiredState sample_state() {
     state.allocation = allocate({}, state.config, 1000).value();
     state.config.services[0].backends.pop_back();
     state.allocation = allocate(state.allocation, state.config, 2000).value();
+    tables::SetHistory &history = state.histories[key_of(state.config.services[0])];
+    for (const std::uint16_t count : std::initializer_list<std::uint16_t>{3, 1, 2}) history = history.with(set_of(count));
+    history = history.with(tables::backend_set(tables::Algorithm::kMaglev, 100003, numbered_members(set_of(2, 7))));
     return state;
 }
 
@@ -45,6 +56,52 @@ TEST(StateText, ParsesBackToTheSameState) {
     const auto parsed = parse_state(format_state(state, kClock), "state.json", kClock);
     ASSERT_TRUE(parsed) << parsed.error().format();
     EXPECT_EQ(*parsed, state);
+}
+
+TEST(StateText, OfManySetsOnlyTheFirstIsWrittenWhole) {
+    DesiredState state = sample_state();
+    tables::SetHistory &history = state.histories.begin()->second;
+    history = {};
+    for (std::uint16_t count = 1000; count < 1064; ++count) history = history.with(set_of(count));
+    const std::string text = format_state(state, kClock);
+    EXPECT_LT(text.size(), 64u << 10);
+    const auto parsed = parse_state(text, "state.json", kClock);
+    ASSERT_TRUE(parsed) << parsed.error().format();
+    EXPECT_EQ(*parsed, state);
+    EXPECT_EQ(parsed->histories.begin()->second.digest(), history.digest());
+}
+
+/// A state of before there were histories.
+TEST(StateText, AFileWithoutHistoriesIsRead) {
+    DesiredState state = sample_state();
+    auto json = nlohmann::ordered_json::parse(format_state(state, kClock));
+    json.erase("histories");
+    json.erase("digest");
+    json["digest"] = digest_of(json.dump());
+    const auto parsed = parse_state(json.dump(), "state.json", kClock);
+    ASSERT_TRUE(parsed) << parsed.error().format();
+    state.histories.clear();
+    EXPECT_EQ(*parsed, state);
+}
+
+TEST(StateText, ImpossibleSetsAreRefused) {
+    const auto refused_field = [](auto edit) {
+        auto json = nlohmann::ordered_json::parse(format_state(sample_state(), kClock));
+        edit(json["histories"][0]["sets"]);
+        json.erase("digest");
+        json["digest"] = digest_of(json.dump());
+        const auto parsed = parse_state(json.dump(), "state.json", kClock);
+        return parsed ? std::string("none") : parsed.error().field;
+    };
+    using Json = nlohmann::ordered_json;
+    EXPECT_EQ(refused_field([](Json &) {}), "none");
+    EXPECT_EQ(refused_field([](Json &sets) { sets[0]["row_count"] = 65536; }), "row_count") << "not prime: no table";
+    EXPECT_EQ(refused_field([](Json &sets) { sets[0].erase("algorithm"); }), "algorithm");
+    EXPECT_EQ(refused_field([](Json &sets) { sets[0]["with"]["10.1.0.1"] = 0; }), "with");
+    EXPECT_EQ(refused_field([](Json &sets) { sets[0]["with"]["10.1.0.1"] = 65536; }), "with");
+    EXPECT_EQ(refused_field([](Json &sets) { sets[0]["with"]["web"] = 1; }), "with");
+    EXPECT_EQ(refused_field([](Json &sets) { sets[1]["without"] = {"10.9.9.9"}; }), "without");
+    EXPECT_EQ(refused_field([](Json &sets) { sets.push_back(Json::object()); }), "sets") << "a set twice";
 }
 
 TEST(StateText, AnotherBootBeginsQuarantinesAnew) {
