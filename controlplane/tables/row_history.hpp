@@ -57,6 +57,7 @@ class RowHistory {
 
     [[nodiscard]] const SetHistory &list() const noexcept { return list_; }
     [[nodiscard]] std::uint32_t row_count() const noexcept { return row_count_; }
+    [[nodiscard]] std::size_t size_bytes() const noexcept { return formers_.size() * sizeof(Former); } ///< of the rows
 
   private:
     /// A set keeps its seat as long as it is in the list.

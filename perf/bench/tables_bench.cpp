@@ -2,13 +2,14 @@
 //
 // Row tables: from scratch, and after one backend more or less. Counters: rows of the table; what
 // it moved, as a multiple of the least that could move; the digest's last 32 bits, which also
-// keeps the work from being optimised away.
+// keeps the work from being optimised away. And the row history: one change, and a restart.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "controlplane/tables/row_history.hpp"
 #include "controlplane/tables/row_table.hpp"
 
 namespace fairlead::tables {
@@ -63,6 +64,48 @@ void build_after_one_change(benchmark::State &state, Algorithm algorithm) {
     report(state, rows_with, with);
 }
 
+/// A service whose list is full: each set lacks another backend.
+SetHistory full_list(std::span<const Member> all) {
+    SetHistory list;
+    for (std::size_t i = 0; i < kSetCountMax; ++i) {
+        std::vector<Member> set(all.begin(), all.end());
+        set.erase(set.begin() + static_cast<std::ptrdiff_t>(i * set.size() / kSetCountMax));
+        list = list.with(backend_set(Algorithm::kRendezvous, row_count(all.size()), set));
+    }
+    return list;
+}
+
+/// Each iteration is one change beyond its table: the history moves on, and all alternates are named.
+void alternates_after_one_change(benchmark::State &state) {
+    const std::vector<Member> all = members(static_cast<std::size_t>(state.range(0)));
+    const std::uint32_t count = row_count(all.size());
+    RowHistory history = RowHistory::rebuild(full_list(all), count, kSeed);
+    const auto without = std::span(all).first(all.size() - 1);
+    const Rows rows[] = {build(Algorithm::kRendezvous, all, count, kSeed), build(Algorithm::kRendezvous, without, count, kSeed)};
+    bool present = true;
+    Alternates alternates;
+    for (auto _ : state) {
+        present = !present;
+        const auto set = present ? std::span(all) : without;
+        history = history.after(history.list().with(backend_set(Algorithm::kRendezvous, count, set)), rows[!present], set);
+        alternates = history.alternates(rows[!present], set);
+        benchmark::DoNotOptimize(alternates.data());
+    }
+    state.counters["bytes_a_row"] = static_cast<double>(history.size_bytes()) / count;
+    state.counters["digest32"] = static_cast<double>(digest_rows(alternates, all) & 0xffffffff);
+}
+
+/// What a restart costs a service.
+void history_from_64_sets(benchmark::State &state) {
+    const std::vector<Member> all = members(static_cast<std::size_t>(state.range(0)));
+    const SetHistory list = full_list(all);
+    const std::uint32_t count = row_count(all.size());
+    const Rows rows = build(Algorithm::kRendezvous, all, count, kSeed);
+    Alternates alternates;
+    for (auto _ : state) alternates = RowHistory::rebuild(list, count, kSeed).alternates(rows, all);
+    state.counters["digest32"] = static_cast<double>(digest_rows(alternates, all) & 0xffffffff);
+}
+
 constexpr std::int64_t kSizes[] = {10, 100, 1000, 10000};
 
 void sizes(benchmark::internal::Benchmark *bench) {
@@ -74,6 +117,8 @@ BENCHMARK_CAPTURE(build_from_scratch, rendezvous, Algorithm::kRendezvous)->Apply
 BENCHMARK_CAPTURE(build_after_one_change, rendezvous, Algorithm::kRendezvous)->Apply(sizes);
 BENCHMARK_CAPTURE(build_from_scratch, maglev, Algorithm::kMaglev)->Apply(sizes);
 BENCHMARK_CAPTURE(build_after_one_change, maglev, Algorithm::kMaglev)->Apply(sizes);
+BENCHMARK(alternates_after_one_change)->Apply(sizes);
+BENCHMARK(history_from_64_sets)->Apply(sizes);
 
 } // namespace
 } // namespace fairlead::tables

@@ -34,6 +34,8 @@ TEST(Convert, AbsentValuesAreTheDefaults) {
     expected.port = 80;
     expected.backends.push_back({.address = wire::Be32::from_host(0x0a000001)});
     EXPECT_EQ(from_message(message), expected);
+    message.set_second_chance(false);
+    EXPECT_EQ(from_message(message)->second_chance, false) << "given, not left out";
     message.mutable_backends(0)->set_weight(0);
     EXPECT_EQ(from_message(message)->backends[0].weight, 0u) << "a weight of 0 was given, not left out";
 }

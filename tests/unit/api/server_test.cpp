@@ -129,6 +129,41 @@ TEST_F(ServerTest, EachCallDoesWhatItSays) {
     EXPECT_FALSE(stats->reason().empty());
 }
 
+TEST_F(ServerTest, AStateGoesOutAndComesBackAndStatusTellsItsDigests) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    v1::BackendAddRequest add;
+    add.set_service("web");
+    add.mutable_backend()->set_address("10.9.0.1");
+    ASSERT_TRUE(client.backend_add(add));
+    const auto exported = client.state_export();
+    ASSERT_TRUE(exported);
+    const auto before = client.status();
+    ASSERT_TRUE(before);
+    EXPECT_EQ(before->services(0).history_sets(), 2u);
+    EXPECT_EQ(before->services(0).history_digest().size(), 16u);
+
+    v1::ApplyRequest apply;
+    apply.set_text(config::format_yaml(config_with(5)));
+    ASSERT_TRUE(client.apply(apply));
+    EXPECT_NE(client.status()->services(0).history_digest(), before->services(0).history_digest());
+    v1::StateImportRequest import;
+    import.set_text(exported->text());
+    import.set_file_name("lb1.json");
+    const auto imported = client.state_import(import);
+    ASSERT_TRUE(imported) << imported.error().error.format();
+    const auto after = client.status();
+    EXPECT_EQ(after->services(0).history_digest(), before->services(0).history_digest());
+    EXPECT_EQ(after->services(0).rows_digest(), before->services(0).rows_digest());
+
+    import.set_text("\xff\xfe, not a state");
+    const auto refused = client.state_import(import);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, CallFailure::Kind::kRefused);
+    EXPECT_EQ(refused.error().error.format(), "lb1.json: the saved state is damaged: it is not a state file of Fairlead; "
+                                              "export it again from the balancer that has it; nothing is changed here");
+}
+
 TEST_F(ServerTest, ARefusalComesWithFileLineAndField) {
     const auto server = start();
     Client client(socket_path(), std::chrono::seconds(10));
