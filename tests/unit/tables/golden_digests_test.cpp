@@ -94,10 +94,10 @@ TEST(GoldenDigestOfABuilder, IsReachedThroughOneBackendMore) {
 /// Sets of a service: 40 to 59 backends, with weights that change, by two algorithms and two row counts.
 SetHistory golden_list() {
     SetHistory list;
-    for (std::uint16_t i = 0; i < 40; ++i) {
+    for (std::uint16_t i = 0; i < 16; ++i) {
         std::vector<Member> set = members(static_cast<std::uint16_t>(40 + i * 7 % 20));
         set[i].weight = i;
-        list = list.with(backend_set(i % 16 == 3 ? Algorithm::kMaglev : Algorithm::kRendezvous, i % 10 == 5 ? 100003 : 65537, set));
+        list = list.with(backend_set(i % 8 == 3 ? Algorithm::kMaglev : Algorithm::kRendezvous, i % 10 == 5 ? 100003 : 65537, set));
     }
     return list;
 }
@@ -107,8 +107,8 @@ TEST(GoldenDigestOfAlternates, IsTheSameInEveryBuild) {
     const std::vector<Member> living = members(50); // ten that have been there are gone
     const Rows rows = build(Algorithm::kRendezvous, living, 65537, kSeed);
     const Alternates alternates = RowHistory::rebuild(list, 65537, kSeed).alternates(rows, living);
-    EXPECT_EQ(digest_rows(alternates, living), 0xc03941d49df34566u) << std::hex << "0x" << digest_rows(alternates, living);
-    EXPECT_EQ(list.digest(), 0x5b256496676c1f30u) << std::hex << "0x" << list.digest();
+    EXPECT_EQ(digest_rows(alternates, living), 0x36c6d49b37bdf8cfu) << std::hex << "0x" << digest_rows(alternates, living);
+    EXPECT_EQ(list.digest(), 0x7ae14172175c4bbbu) << std::hex << "0x" << list.digest();
 }
 
 std::string golden_name(const testing::TestParamInfo<Golden> &param) {
