@@ -21,24 +21,15 @@ publish::ForwardingService service_of(const config::Service &service, const Serv
     };
 }
 
-publish::ForwardingSlot slot_of(const config::Balancer &balancer, const config::Backend &backend,
-                                const SlotLease &lease, std::uint16_t service, const HopOf &hop_of) {
-    publish::ForwardingSlot slot{
-        .slot = lease.slot,
-        .address = backend.address,
-        .epoch = lease.epoch,
-        .service = service,
-        .state = backend.drain || backend.weight == 0 ? std::uint8_t{wire::kSlotDraining} : std::uint8_t{wire::kSlotUp},
-    };
+void set_hop(publish::ForwardingSlot &slot, const config::Balancer &balancer, const HopOf &hop_of) {
     if (balancer.next_hop_mac) {
         slot.mac = *balancer.next_hop_mac;
         slot.resolved = true;
     } else {
-        const nexthop::NextHop hop = hop_of(backend.address);
+        const nexthop::NextHop hop = hop_of(slot.address);
         slot.mac = hop.mac;
         slot.resolved = hop.resolved;
     }
-    return slot;
 }
 
 } // namespace
@@ -60,9 +51,28 @@ publish::ForwardingState forwarding_state(const DesiredState &state, const RowSe
         const ServiceKey key = key_of(service);
         const ServiceLease &lease = state.allocation.services.at(key);
         forwarding.services.push_back(service_of(service, lease, rows.at(key)->segment_id));
-        for (const config::Backend &backend : service.backends)
-            forwarding.slots.push_back(slot_of(balancer, backend, lease.slots.at(backend.address.host()), lease.index, hop_of));
+        const ServiceHealth health = judge(service, state.health);
+        for (std::size_t i = 0; i < service.backends.size(); ++i) {
+            const config::Backend &backend = service.backends[i];
+            const SlotLease &slot = lease.slots.at(backend.address.host());
+            forwarding.slots.push_back({.slot = slot.slot,
+                                        .address = backend.address,
+                                        .epoch = slot.epoch,
+                                        .service = lease.index,
+                                        .state = slot_state_of(service, backend, health.grades[i])});
+        }
     }
+    for (const auto &[number, quarantine] : state.allocation.resting_slots) {
+        if (!quarantine.departed) continue;
+        const Departed &departed = *quarantine.departed;
+        const wire::Be32 address = wire::Be32::from_host(departed.address);
+        forwarding.slots.push_back({.slot = number,
+                                    .address = address,
+                                    .epoch = epoch_of(address, departed.creation_id),
+                                    .service = departed.service,
+                                    .state = departed.state});
+    }
+    for (publish::ForwardingSlot &slot : forwarding.slots) set_hop(slot, balancer, hop_of);
     return forwarding;
 }
 

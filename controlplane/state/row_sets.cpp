@@ -22,13 +22,17 @@ std::uint64_t random_id() {
 
 } // namespace
 
-std::vector<tables::Member> members_of(const config::Service &service, const ServiceLease &lease) {
+std::vector<tables::Member> members_of(const config::Service &service, const ServiceLease &lease, const HealthRecord &record) {
     std::vector<tables::Member> members;
     members.reserve(service.backends.size());
-    for (const config::Backend &backend : service.backends)
+    const ServiceHealth health = judge(service, record);
+    for (std::size_t i = 0; i < service.backends.size(); ++i) {
+        const config::Backend &backend = service.backends[i];
+        const bool takes_new = !backend.drain && health.grades[i] == health::Grade::kUp;
         members.push_back({.address = tables::address_of(backend.address),
-                           .weight = backend.drain ? 0 : backend.weight,
+                           .weight = takes_new ? backend.weight : 0,
                            .slot = lease.slots.at(backend.address.host()).slot});
+    }
     // In one order whatever the file's, so that moving lines about builds nothing.
     std::sort(members.begin(), members.end(),
               [](const tables::Member &a, const tables::Member &b) { return a.address < b.address; });
@@ -41,7 +45,7 @@ RowSet RowSets::build(const RowSet &before, const DesiredState &state) {
     RowSet after;
     for (const config::Service &service : state.config.services) {
         const ServiceKey key = key_of(service);
-        std::vector<tables::Member> members = members_of(service, state.allocation.services.at(key));
+        std::vector<tables::Member> members = members_of(service, state.allocation.services.at(key), state.health);
         const auto old = before.find(key);
         if (old != before.end() && old->second->algorithm == service.algorithm && old->second->seed == state.seed &&
             equal(old->second->members, members)) {

@@ -55,8 +55,9 @@ class RowSets {
     std::uint64_t next_segment_id_;
 };
 
-/// A service's backends as its table sees them. Those that take no new flows own no rows, but count for
+/// A service's backends as its table sees them. Those that take no new flows (drained, failing, dead) own no rows, but count for
 /// the size of the table, so that a drain moves no other backend's flows.
-[[nodiscard]] std::vector<tables::Member> members_of(const config::Service &service, const ServiceLease &lease);
+[[nodiscard]] std::vector<tables::Member> members_of(const config::Service &service, const ServiceLease &lease,
+                                                     const HealthRecord &record = {});
 
 } // namespace fairlead::state

@@ -16,6 +16,7 @@
 #include "controlplane/config/config.hpp"
 #include "controlplane/error.hpp"
 #include "controlplane/state/allocation.hpp"
+#include "controlplane/state/health_record.hpp"
 
 namespace fairlead::state {
 
@@ -24,6 +25,7 @@ struct DesiredState {
     Allocation allocation;
     config::Seed seed{};           ///< the one in use: the configuration's, or the one made at first start
     std::uint64_t generation = 0;  ///< the highest number that may have been published
+    HealthRecord health;           ///< what checks found of the configuration's backends
     std::string config_digest;     ///< digest_of() the --config file when it was last applied; empty: never
 
     [[nodiscard]] bool operator==(const DesiredState &) const = default;
