@@ -157,6 +157,9 @@ Answer<v1::ChangeReply> Client::backend_remove(const v1::BackendRemoveRequest &r
 Answer<v1::ChangeReply> Client::backend_drain(const v1::BackendDrainRequest &request) {
     return connection_->call(&Stub::BackendDrain, request);
 }
+Answer<v1::BackendListReply> Client::backend_list(const v1::BackendListRequest &request) {
+    return connection_->call(&Stub::BackendList, request);
+}
 Answer<v1::StatusReply> Client::status() { return connection_->call(&Stub::Status, v1::StatusRequest()); }
 Answer<v1::StatsReply> Client::stats() { return connection_->call(&Stub::Stats, v1::StatsRequest()); }
 

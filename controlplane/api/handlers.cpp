@@ -30,12 +30,12 @@ grpc::Status finish(std::expected<state::ChangeOutcome, state::ChangeRefusal> do
 Handlers::Handlers(state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics)
     : controller_(controller), statistics_(std::move(statistics)), started_(std::chrono::steady_clock::now()) {}
 
-grpc::Status Handlers::change(state::Controller::Mutation mutation, v1::ChangeReply &reply) {
-    return finish(controller_.change(std::move(mutation), {}), reply);
+grpc::Status Handlers::change(state::Controller::Mutation mutation, v1::ChangeReply &reply, bool is_forced) {
+    return finish(controller_.change(std::move(mutation), {.is_forced = is_forced}), reply);
 }
 
 grpc::Status Handlers::Apply(Context *, const v1::ApplyRequest *request, v1::ChangeReply *reply) {
-    return finish(controller_.apply(request->text(), request->file_name(), request->dry_run()), *reply);
+    return finish(controller_.apply(request->text(), request->file_name(), request->dry_run(), request->force()), *reply);
 }
 
 grpc::Status Handlers::GetConfig(Context *, const v1::GetConfigRequest *, v1::GetConfigReply *reply) {
@@ -54,11 +54,13 @@ grpc::Status Handlers::ServiceAdd(Context *, const v1::ServiceAddRequest *reques
 grpc::Status Handlers::ServiceSet(Context *, const v1::ServiceSetRequest *request, v1::ChangeReply *reply) {
     const auto patch = from_message(*request);
     if (!patch) return bad_request(patch.error());
-    return change([&](const config::Config &config) { return state::set_service(config, request->name(), *patch); }, *reply);
+    return change([&](const config::Config &config) { return state::set_service(config, request->name(), *patch); }, *reply,
+                  request->force());
 }
 
 grpc::Status Handlers::ServiceRemove(Context *, const v1::ServiceRemoveRequest *request, v1::ChangeReply *reply) {
-    return change([&](const config::Config &config) { return state::remove_service(config, request->name()); }, *reply);
+    return change([&](const config::Config &config) { return state::remove_service(config, request->name()); }, *reply,
+                  request->force());
 }
 
 grpc::Status Handlers::BackendAdd(Context *, const v1::BackendAddRequest *request, v1::ChangeReply *reply) {
@@ -93,6 +95,13 @@ grpc::Status Handlers::BackendDrain(Context *, const v1::BackendDrainRequest *re
             return state::drain_backend(config, request->service(), *address, request->drain());
         },
         *reply);
+}
+
+grpc::Status Handlers::BackendList(Context *, const v1::BackendListRequest *request, v1::BackendListReply *reply) {
+    auto list = backend_list_reply(controller_, statistics_->sample(), *request);
+    if (!list) return bad_request(list.error());
+    *reply = std::move(*list);
+    return grpc::Status::OK;
 }
 
 grpc::Status Handlers::Status(Context *, const v1::StatusRequest *, v1::StatusReply *reply) {

@@ -29,12 +29,17 @@ struct FreeEasy {
 };
 using Easy = std::unique_ptr<CURL, FreeEasy>;
 
+std::uint64_t unix_now_s() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
+}
+
 } // namespace
 
 class Engine::Loop {
   public:
-    Loop(CURLM *multi, OnTransition on_transition, std::shared_ptr<Tally> tally)
-        : multi_(multi), on_transition_(std::move(on_transition)), tally_(std::move(tally)), random_(std::random_device()()),
+    Loop(CURLM *multi, OnFound on_found, std::shared_ptr<Tally> tally)
+        : multi_(multi), on_found_(std::move(on_found)), tally_(std::move(tally)), random_(std::random_device()()),
           thread_([this] { run(); }) {}
 
     ~Loop() {
@@ -58,20 +63,26 @@ class Engine::Loop {
         curl_multi_wakeup(multi_);
     }
 
+    std::vector<Found> found() const {
+        const std::lock_guard lock(mutex_);
+        std::vector<Found> list;
+        list.reserve(found_.size());
+        for (const auto &[key, found] : found_) list.push_back(found);
+        return list;
+    }
+
   private:
     /// A target and what is known of it.
     struct Subject {
         Target target;
         Hysteresis hysteresis;
         Clock::time_point due;
-        std::uint64_t incarnation; ///< tells a probe of this from one of a former target with the same key
     };
     using Subjects = std::map<BackendKey, Subject>;
 
     struct Probe {
         Easy easy;
         Target target;
-        std::uint64_t incarnation;
     };
 
     void run() {
@@ -105,29 +116,34 @@ class Engine::Loop {
             const BackendKey key = target.key;
             keys.insert(key);
             auto known = before.find(key);
-            if (known != before.end() && known->second.target.check == target.check) {
-                known->second.target = std::move(target);
+            if (known != before.end() && known->second.target.is_as(target)) {
                 subjects_.insert(before.extract(known));
             } else {
                 const std::chrono::milliseconds interval(target.check.interval_ms);
                 std::uniform_int_distribution<Clock::rep> anywhere(0, Clock::duration(interval).count() - 1);
                 Hysteresis hysteresis(target.grade, target.check.rise, target.check.fall);
                 subjects_.insert_or_assign(
-                    key, Subject{std::move(target), hysteresis, now + Clock::duration(anywhere(random_)), ++incarnations_});
+                    key, Subject{std::move(target), hysteresis, now + Clock::duration(anywhere(random_))});
             }
         }
         tally_->keep(keys);
+        forget_found();
         std::set<BackendKey> busy;
         for (const auto &[easy, probe] : under_way_)
-            if (find(probe) != nullptr) busy.insert(probe.target.key);
+            if (find(probe.target) != nullptr) busy.insert(probe.target.key);
         for (const auto &[key, subject] : subjects_)
             if (!busy.contains(key)) due_.emplace(subject.due, key);
     }
 
-    /// The subject that a probe is about; null: it is gone or another by now.
-    Subject *find(const Probe &probe) {
-        const auto subject = subjects_.find(probe.target.key);
-        return subject != subjects_.end() && subject->second.incarnation == probe.incarnation ? &subject->second : nullptr;
+    void forget_found() {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(found_, [this](const auto &entry) { return find(entry.second.target) == nullptr; });
+    }
+
+    /// The subject that `target` is or was; null: it is gone or another by now.
+    Subject *find(const Target &target) {
+        const auto subject = subjects_.find(target.key);
+        return subject != subjects_.end() && subject->second.target.is_as(target) ? &subject->second : nullptr;
     }
 
     void begin_due(Clock::time_point now) {
@@ -139,7 +155,7 @@ class Engine::Loop {
     }
 
     void begin(Subject &subject) {
-        Probe probe{take_easy(), subject.target, subject.incarnation};
+        Probe probe{take_easy(), subject.target};
         CURL *easy = probe.easy.get();
         if (easy != nullptr) set_up_probe(easy, probe.target);
         if (easy != nullptr && curl_multi_add_handle(multi_, easy) == CURLM_OK) under_way_.emplace(easy, std::move(probe));
@@ -168,7 +184,7 @@ class Engine::Loop {
     }
 
     void conclude(const Probe &probe, const Finding &finding) {
-        Subject *subject = find(probe);
+        Subject *subject = find(probe.target);
         if (subject == nullptr) return;
         const Clock::time_point now = Clock::now();
         const std::chrono::milliseconds interval(subject->target.check.interval_ms);
@@ -182,7 +198,13 @@ class Engine::Loop {
         tally_->add(subject->target.key, *to);
         const std::uint32_t run = subject->hysteresis.run_of(from, *to);
         const std::string what = finding.reason.empty() ? "answers as it should" : finding.reason;
-        on_transition_({subject->target.key, from, *to, fmt::format("{}, {} of {}", what, run, run)});
+        subject->target.grade = *to;
+        {
+            const std::lock_guard lock(mutex_);
+            found_.insert_or_assign(subject->target.key,
+                                    Found{subject->target, fmt::format("{}, {} of {}", what, run, run), unix_now_s()});
+        }
+        on_found_();
     }
 
     /// This host's trouble, not the backend's: said now and then, and counted always.
@@ -201,17 +223,17 @@ class Engine::Loop {
 
     // The thread's own, but for the destructor.
     CURLM *multi_;
-    OnTransition on_transition_;
+    OnFound on_found_;
     std::shared_ptr<Tally> tally_;
     std::mt19937_64 random_;
     Subjects subjects_;
     std::set<std::pair<Clock::time_point, BackendKey>> due_; ///< of the subjects without a probe under way
     std::map<CURL *, Probe> under_way_;
     std::vector<Easy> idle_;
-    std::uint64_t incarnations_ = 0;
     Clock::time_point complain_next_;
 
-    std::mutex mutex_; ///< guards what follows
+    mutable std::mutex mutex_; ///< guards what follows
+    std::map<BackendKey, Found> found_; ///< of subjects_
     std::optional<std::vector<Target>> new_targets_;
     bool is_stopping_ = false;
 
@@ -221,14 +243,15 @@ class Engine::Loop {
 Engine::Engine(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 Engine::~Engine() = default;
 
-std::expected<std::unique_ptr<Engine>, Error> Engine::open(OnTransition on_transition, std::shared_ptr<Tally> tally) {
+std::expected<std::unique_ptr<Engine>, Error> Engine::open(OnFound on_found, std::shared_ptr<Tally> tally) {
     static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
     CURLM *multi = ready == CURLE_OK ? curl_multi_init() : nullptr;
     if (multi == nullptr)
         return std::unexpected(error_of("health checks: libcurl cannot be set up", "look at the memory and descriptors left"));
-    return std::unique_ptr<Engine>(new Engine(std::make_unique<Loop>(multi, std::move(on_transition), std::move(tally))));
+    return std::unique_ptr<Engine>(new Engine(std::make_unique<Loop>(multi, std::move(on_found), std::move(tally))));
 }
 
+std::vector<Found> Engine::found() const { return loop_->found(); }
 void Engine::set_targets(std::vector<Target> targets) { loop_->set_targets(std::move(targets)); }
 
 } // namespace fairlead::health

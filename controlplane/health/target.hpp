@@ -27,16 +27,21 @@ struct BackendKey {
 
 struct Target {
     BackendKey key;
-    config::HealthCheck check;  ///< as config::check_of() returned it, of type tcp or http
-    Grade grade = Grade::kUp;   ///< to begin with
+    std::uint64_t incarnation = 0; ///< tells a backend from a former one with the same key
+    config::HealthCheck check;     ///< as config::check_of() returned it, of type tcp or http
+    Grade grade = Grade::kUp;      ///< to begin with
+
+    /// Whether what was found of one holds for the other.
+    [[nodiscard]] bool is_as(const Target &other) const {
+        return key == other.key && incarnation == other.incarnation && check == other.check;
+    }
 };
 
-/// One grade after another.
-struct Transition {
-    BackendKey key;
-    Grade from = Grade::kUp;
-    Grade to = Grade::kUp;
-    std::string reason; ///< `connect to port 80 timed out, 3 of 3`
+/// What was found of a target whose grade has changed at least once.
+struct Found {
+    Target target;              ///< with the grade that it has now
+    std::string reason;         ///< of the last change: `connect to port 80 timed out, 3 of 3`
+    std::uint64_t since_unix_s; ///< when that was
 };
 
 } // namespace fairlead::health

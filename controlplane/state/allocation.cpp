@@ -111,6 +111,13 @@ std::uint32_t longest_timeout_s(const config::Timeouts &timeouts) {
     return std::max({timeouts.half_open_s, timeouts.established_s, timeouts.closing_s, timeouts.udp_s});
 }
 
+std::vector<std::pair<std::uint16_t, Departed>> departed_of(const Allocation &allocation) {
+    std::vector<std::pair<std::uint16_t, Departed>> list;
+    for (const auto &[slot, quarantine] : allocation.resting_slots)
+        if (quarantine.departed) list.emplace_back(slot, *quarantine.departed);
+    return list;
+}
+
 std::optional<std::uint64_t> first_departure_end_s(const Allocation &allocation) {
     std::optional<std::uint64_t> first_s;
     for (const auto &[slot, quarantine] : allocation.resting_slots)

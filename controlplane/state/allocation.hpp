@@ -18,6 +18,8 @@
 #include <expected>
 #include <map>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "controlplane/config/config.hpp"
 #include "controlplane/error.hpp"
@@ -87,6 +89,9 @@ struct Allocation {
 /// counter alone, so that a control plane with lost or older state does not repeat an epoch for
 /// another address but by chance of 1 in 65,536.
 [[nodiscard]] std::uint16_t epoch_of(wire::Be32 address, std::uint64_t creation_id);
+
+/// The slots that still stand for a removed backend, ascending.
+[[nodiscard]] std::vector<std::pair<std::uint16_t, Departed>> departed_of(const Allocation &allocation);
 
 /// When the first slot that still stands for a removed backend is to be freed; nothing: there is none.
 [[nodiscard]] std::optional<std::uint64_t> first_departure_end_s(const Allocation &allocation);

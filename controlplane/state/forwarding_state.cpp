@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/state/forwarding_state.hpp"
 
+#include <set>
+
 namespace fairlead::state {
 
 namespace {
@@ -34,6 +36,15 @@ void set_hop(publish::ForwardingSlot &slot, const config::Balancer &balancer, co
 
 } // namespace
 
+std::vector<wire::Be32> backends_of(const config::Config &config) {
+    std::set<std::uint32_t> addresses;
+    for (const config::Service &service : config.services)
+        for (const config::Backend &backend : service.backends) addresses.insert(backend.address.host());
+    std::vector<wire::Be32> list;
+    for (const std::uint32_t address : addresses) list.push_back(wire::Be32::from_host(address));
+    return list;
+}
+
 publish::ForwardingState forwarding_state(const DesiredState &state, const RowSet &rows,
                                           std::uint64_t hops_segment_id, const HopOf &hop_of) {
     const config::Balancer &balancer = state.config.balancer;
@@ -62,9 +73,7 @@ publish::ForwardingState forwarding_state(const DesiredState &state, const RowSe
                                         .state = slot_state_of(service, backend, health.grades[i])});
         }
     }
-    for (const auto &[number, quarantine] : state.allocation.resting_slots) {
-        if (!quarantine.departed) continue;
-        const Departed &departed = *quarantine.departed;
+    for (const auto &[number, departed] : departed_of(state.allocation)) {
         const wire::Be32 address = wire::Be32::from_host(departed.address);
         forwarding.slots.push_back({.slot = number,
                                     .address = address,

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/state/health_record.hpp"
 
+#include <utility>
+
+#include <fmt/format.h>
+
 namespace fairlead::state {
 
 using health::Grade;
@@ -16,11 +20,15 @@ bool is_checked(const config::Service &service) { return config::check_of(servic
 
 } // namespace
 
+Grade grade_of(const HealthRecord &record, const config::Service &service, const config::Backend &backend) {
+    return record.empty() ? Grade::kUp : grade_in(record, health::key_of(service, backend.address));
+}
+
 ServiceHealth judge(const config::Service &service, const HealthRecord &record) {
     ServiceHealth health;
     health.grades.reserve(service.backends.size());
     for (const config::Backend &backend : service.backends) {
-        const Grade grade = record.empty() ? Grade::kUp : grade_in(record, health::key_of(service, backend.address));
+        const Grade grade = grade_of(record, service, backend);
         health.grades.push_back(grade);
         if (backend.drain || backend.weight == 0) continue;
         ++health.considered;
@@ -43,17 +51,50 @@ HealthRecord keep_checked(const HealthRecord &record, const config::Config &conf
     return kept;
 }
 
-std::vector<health::Target> targets_of(const config::Config &config, const HealthRecord &record) {
+HealthRecord with_found(HealthRecord record, const config::Config &config, const Allocation &allocation,
+                        const std::vector<health::Found> &found) {
+    if (found.empty()) return record;
+    std::map<health::BackendKey, health::Target> now;
+    for (health::Target &target : targets_of(config, allocation, record)) now.emplace(target.key, std::move(target));
+    for (const health::Found &each : found) {
+        const auto target = now.find(each.target.key);
+        if (target == now.end() || !target->second.is_as(each.target)) continue;
+        record.insert_or_assign(each.target.key, FoundHealth{each.target.grade, each.reason, each.since_unix_s});
+    }
+    return record;
+}
+
+std::vector<health::Target> targets_of(const config::Config &config, const Allocation &allocation, const HealthRecord &record) {
     std::vector<health::Target> targets;
     for (const config::Service &service : config.services) {
         const config::HealthCheck check = config::check_of(service);
         if (check.type == config::HealthType::kNone) continue;
+        const ServiceLease &lease = allocation.services.at(key_of(service));
         for (const config::Backend &backend : service.backends) {
             const health::BackendKey key = health::key_of(service, backend.address);
-            targets.push_back({key, check, grade_in(record, key)});
+            targets.push_back({key, lease.slots.at(backend.address.host()).creation_id, check, grade_in(record, key)});
         }
     }
     return targets;
+}
+
+std::vector<std::string> describe_changes(const HealthRecord &before, const HealthRecord &after, const config::Config &config) {
+    std::vector<std::string> lines;
+    for (const config::Service &service : config.services)
+        for (const config::Backend &backend : service.backends) {
+            const health::BackendKey key = health::key_of(service, backend.address);
+            const auto found = after.find(key);
+            if (found == after.end() || found->second.grade == grade_in(before, key)) continue;
+            lines.push_back(fmt::format("be {} of {}: {}: {}", config::format_ipv4(backend.address), service.name,
+                                        name_of(found->second.grade), found->second.reason));
+        }
+    return lines;
+}
+
+std::string describe_kept(const config::Service &service, const ServiceHealth &health) {
+    return fmt::format("{}: {} of {} backends are failing or dead, more than half: all are kept as if up; look at the health check "
+                       "and at the network to the backends",
+                       service.name, health.failing + health.dead, health.considered);
 }
 
 std::uint8_t state_on_dead(const config::Service &service, std::uint8_t rehash) {

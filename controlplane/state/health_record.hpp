@@ -14,6 +14,7 @@
 
 #include "controlplane/config/config.hpp"
 #include "controlplane/health/target.hpp"
+#include "controlplane/state/allocation.hpp"
 
 namespace fairlead::state {
 
@@ -27,6 +28,8 @@ struct FoundHealth {
 };
 
 using HealthRecord = std::map<health::BackendKey, FoundHealth>;
+
+[[nodiscard]] health::Grade grade_of(const HealthRecord &record, const config::Service &service, const config::Backend &backend);
 
 /// A service's health as a whole.
 struct ServiceHealth {
@@ -42,8 +45,20 @@ struct ServiceHealth {
 /// `record` without what `config` does not check.
 [[nodiscard]] HealthRecord keep_checked(const HealthRecord &record, const config::Config &config);
 
+/// `record` with what an engine found of the backends of `config` as they are now.
+[[nodiscard]] HealthRecord with_found(HealthRecord record, const config::Config &config, const Allocation &allocation,
+                                      const std::vector<health::Found> &found);
+
 /// What to probe for `config`, beginning with the grades of `record`.
-[[nodiscard]] std::vector<health::Target> targets_of(const config::Config &config, const HealthRecord &record);
+[[nodiscard]] std::vector<health::Target> targets_of(const config::Config &config, const Allocation &allocation,
+                                                     const HealthRecord &record);
+
+/// A line for the log for each backend whose grade differs: `be 10.20.0.31 of web: dead: connect to port 80 timed out, 3 of 3`.
+[[nodiscard]] std::vector<std::string> describe_changes(const HealthRecord &before, const HealthRecord &after,
+                                                        const config::Config &config);
+
+/// `web: 5 of 8 backends are failing or dead, more than half: all are kept as if up; ...`
+[[nodiscard]] std::string describe_kept(const config::Service &service, const ServiceHealth &health);
 
 /// wire::kSlot... of a backend with this grade in effect.
 [[nodiscard]] std::uint8_t slot_state_of(const config::Service &service, const config::Backend &backend, health::Grade grade);
