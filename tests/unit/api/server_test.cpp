@@ -35,6 +35,7 @@ class ServerTest : public ::testing::Test {
         options.dataplane_socket = directory_.file("dataplane.sock");
         options.config_file = directory_.file("c.yaml");
         options.has_vip_blackholes = false;
+        options.has_health_checks = false;
         controller_ = std::move(*state::Controller::start(std::move(options), statistics_));
     }
 
