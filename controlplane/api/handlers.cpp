@@ -84,7 +84,7 @@ grpc::Status Handlers::BackendRemove(Context *, const v1::BackendRemoveRequest *
     const auto address = address_from(request->address(), "address");
     if (!address) return bad_request(address.error());
     return change([&](const config::Config &config) { return state::remove_backend(config, request->service(), *address); },
-                  *reply);
+                  *reply, request->force());
 }
 
 grpc::Status Handlers::BackendDrain(Context *, const v1::BackendDrainRequest *request, v1::ChangeReply *reply) {
