@@ -278,7 +278,8 @@ void Controller::take_found_health() {
     DesiredState &state = standing_.state;
     HealthRecord record = with_found(state.health, state.config, state.allocation, health_->found());
     if (record == state.health) return;
-    for (const std::string &line : describe_changes(state.health, record, state.config)) spdlog::warn("{}", line);
+    for (const HealthChange &change : describe_changes(state.health, record, state.config))
+        spdlog::log(change.to == health::Grade::kUp ? spdlog::level::info : spdlog::level::warn, "{}", change.text);
     bool is_visible = false;
     for (const config::Service &service : state.config.services) {
         const ServiceHealth before = judge(service, state.health), after = judge(service, record);

@@ -78,17 +78,18 @@ std::vector<health::Target> targets_of(const config::Config &config, const Alloc
     return targets;
 }
 
-std::vector<std::string> describe_changes(const HealthRecord &before, const HealthRecord &after, const config::Config &config) {
-    std::vector<std::string> lines;
+std::vector<HealthChange> describe_changes(const HealthRecord &before, const HealthRecord &after, const config::Config &config) {
+    std::vector<HealthChange> changes;
     for (const config::Service &service : config.services)
         for (const config::Backend &backend : service.backends) {
             const health::BackendKey key = health::key_of(service, backend.address);
             const auto found = after.find(key);
             if (found == after.end() || found->second.grade == grade_in(before, key)) continue;
-            lines.push_back(fmt::format("be {} of {}: {}: {}", config::format_ipv4(backend.address), service.name,
-                                        name_of(found->second.grade), found->second.reason));
+            changes.push_back({found->second.grade,
+                               fmt::format("be {} of {}: {}: {}", config::format_ipv4(backend.address), service.name,
+                                           name_of(found->second.grade), found->second.reason)});
         }
-    return lines;
+    return changes;
 }
 
 std::string describe_kept(const config::Service &service, const ServiceHealth &health) {

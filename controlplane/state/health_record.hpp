@@ -53,9 +53,17 @@ struct ServiceHealth {
 [[nodiscard]] std::vector<health::Target> targets_of(const config::Config &config, const Allocation &allocation,
                                                      const HealthRecord &record);
 
-/// A line for the log for each backend whose grade differs: `be 10.20.0.31 of web: dead: connect to port 80 timed out, 3 of 3`.
-[[nodiscard]] std::vector<std::string> describe_changes(const HealthRecord &before, const HealthRecord &after,
-                                                        const config::Config &config);
+/// A line for the log.
+struct HealthChange {
+    health::Grade to;
+    std::string text;
+
+    [[nodiscard]] bool operator==(const HealthChange &) const = default;
+};
+
+/// One for each backend whose grade differs: `be 10.20.0.31 of web: dead: connect to port 80 timed out, 3 of 3`.
+[[nodiscard]] std::vector<HealthChange> describe_changes(const HealthRecord &before, const HealthRecord &after,
+                                                         const config::Config &config);
 
 /// `web: 5 of 8 backends are failing or dead, more than half: all are kept as if up; ...`
 [[nodiscard]] std::string describe_kept(const config::Service &service, const ServiceHealth &health);

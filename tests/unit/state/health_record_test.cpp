@@ -144,7 +144,8 @@ TEST(HealthRecord, TakesWhatWasFoundOfBackendsAsTheyAreNow) {
     found.target.grade = Grade::kFailing;
     const HealthRecord record = with_found({}, state.config, state.allocation, {found});
     EXPECT_EQ(record, (HealthRecord{{targets[1].key, {Grade::kFailing, "refused, 3 of 3", 5}}}));
-    EXPECT_EQ(describe_changes({}, record, state.config), std::vector<std::string>{"be 10.1.0.2 of web: failing: refused, 3 of 3"});
+    EXPECT_EQ(describe_changes({}, record, state.config),
+              (std::vector<HealthChange>{{Grade::kFailing, "be 10.1.0.2 of web: failing: refused, 3 of 3"}}));
 
     config::Config other = state.config;
     other.services[0].health.port = 81;
