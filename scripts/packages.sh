@@ -7,7 +7,7 @@ declare -A kPackages=(
     [build]="g++ meson ninja-build pkg-config clang llvm bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev
              libdpdk-dev dpdk libcli11-dev libyaml-cpp-dev libgrpc++-dev libprotobuf-dev protobuf-compiler
              protobuf-compiler-grpc libfmt-dev libspdlog-dev prometheus-cpp-dev libmnl-dev nlohmann-json3-dev
-             libgtest-dev libbenchmark-dev libcpp-httplib-dev libpcap-dev linux-libc-dev jq"
+             libgtest-dev libbenchmark-dev libcpp-httplib-dev libcurl4-openssl-dev libpcap-dev linux-libc-dev jq"
     [run]="iproute2 iputils-ping ethtool procps util-linux nginx curl jq python3"
     [test]="python3-scapy libclang-rt-14-dev gcc"
 )

@@ -163,6 +163,9 @@ Answer<v1::StateExportReply> Client::state_export() {
 Answer<v1::ChangeReply> Client::state_import(const v1::StateImportRequest &request) {
     return connection_->call(&Stub::StateImport, request);
 }
+Answer<v1::BackendListReply> Client::backend_list(const v1::BackendListRequest &request) {
+    return connection_->call(&Stub::BackendList, request);
+}
 Answer<v1::StatusReply> Client::status() { return connection_->call(&Stub::Status, v1::StatusRequest()); }
 Answer<v1::StatsReply> Client::stats() { return connection_->call(&Stub::Stats, v1::StatsRequest()); }
 

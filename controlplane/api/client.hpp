@@ -41,6 +41,7 @@ class Client {
     [[nodiscard]] Answer<v1::ChangeReply> backend_set(const v1::BackendSetRequest &request);
     [[nodiscard]] Answer<v1::ChangeReply> backend_remove(const v1::BackendRemoveRequest &request);
     [[nodiscard]] Answer<v1::ChangeReply> backend_drain(const v1::BackendDrainRequest &request);
+    [[nodiscard]] Answer<v1::BackendListReply> backend_list(const v1::BackendListRequest &request);
     [[nodiscard]] Answer<v1::StateExportReply> state_export();
     [[nodiscard]] Answer<v1::ChangeReply> state_import(const v1::StateImportRequest &request);
     [[nodiscard]] Answer<v1::StatusReply> status();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/api/convert.hpp"
 
+#include <optional>
+
 #include <fmt/format.h>
 
 #include "controlplane/config/yaml_tree.hpp"
@@ -43,6 +45,53 @@ std::expected<tables::Algorithm, Error> algorithm_from(const std::string &word) 
     return *algorithm;
 }
 
+std::expected<config::OnDead, Error> on_dead_from(const std::string &word) {
+    const auto on_dead = config::parse_on_dead(word);
+    if (!on_dead)
+        return std::unexpected(error_in("on_dead", quoted(word) + " is not an on_dead", "give rehash, reset or keep"));
+    return *on_dead;
+}
+
+v1::HealthCheck to_message(const config::HealthCheck &health) {
+    v1::HealthCheck message;
+    if (health.type) message.set_type(std::string(config::health_type_name(*health.type)));
+    message.set_port(health.port);
+    message.set_path(health.path);
+    message.set_status(config::format_statuses(health.status));
+    message.set_interval_ms(health.interval_ms);
+    message.set_timeout_ms(health.timeout_ms);
+    message.set_rise(health.rise);
+    message.set_fall(health.fall);
+    return message;
+}
+
+std::optional<std::uint32_t> given(std::uint32_t number) { return number == 0 ? std::nullopt : std::optional(number); }
+
+std::expected<state::HealthPatch, Error> health_from(const v1::HealthCheck &message) {
+    state::HealthPatch patch;
+    if (!message.type().empty()) {
+        patch.type = config::parse_health_type(message.type());
+        if (!patch.type)
+            return std::unexpected(
+                error_in("health.type", quoted(message.type()) + " is not a type of check", "give tcp, http or none"));
+    }
+    if (message.port() > 65535)
+        return std::unexpected(error_in("health.port", fmt::format("\"{}\" is not a port", message.port()), "give 1..65535"));
+    if (message.port() != 0) patch.port = static_cast<std::uint16_t>(message.port());
+    if (!message.path().empty()) patch.path = message.path();
+    if (!message.status().empty()) {
+        patch.status = config::parse_statuses(message.status());
+        if (!patch.status)
+            return std::unexpected(error_in("health.status", quoted(message.status()) + " is not an HTTP status",
+                                            "give 100..599, a range such as 200-299, or several with commas"));
+    }
+    patch.interval_ms = given(message.interval_ms());
+    patch.timeout_ms = given(message.timeout_ms());
+    patch.rise = given(message.rise());
+    patch.fall = given(message.fall());
+    return patch;
+}
+
 /// Moves a converted value to its place; false leaves the error in `error`.
 template <class To, class From>
 bool store(To &to, std::expected<From, Error> value, Error &error) {
@@ -81,6 +130,8 @@ v1::Service to_message(const config::Service &service) {
     timeouts.set_established_s(service.timeouts.established_s);
     timeouts.set_closing_s(service.timeouts.closing_s);
     timeouts.set_udp_s(service.timeouts.udp_s);
+    message.set_on_dead(std::string(config::on_dead_name(service.on_dead)));
+    *message.mutable_health() = to_message(service.health);
     for (const config::Backend &backend : service.backends) {
         v1::Backend &entry = *message.add_backends();
         entry.set_address(config::format_ipv4(backend.address));
@@ -136,6 +187,11 @@ std::expected<config::Service, Error> from_message(const v1::Service &message) {
     if (timeouts.established_s() != 0) service.timeouts.established_s = timeouts.established_s();
     if (timeouts.closing_s() != 0) service.timeouts.closing_s = timeouts.closing_s();
     if (timeouts.udp_s() != 0) service.timeouts.udp_s = timeouts.udp_s();
+    if (!message.on_dead().empty() && !store(service.on_dead, on_dead_from(message.on_dead()), error))
+        return std::unexpected(std::move(error));
+    state::HealthPatch health;
+    if (!store(health, health_from(message.health()), error)) return std::unexpected(std::move(error));
+    service.health = state::patched(std::move(service.health), health);
     for (int i = 0; i < message.backends_size(); ++i) {
         auto backend = from_message(message.backends(i));
         if (!backend) {
@@ -159,6 +215,8 @@ std::expected<state::ServicePatch, Error> from_message(const v1::ServiceSetReque
     if (message.has_algorithm() && !store(patch.algorithm, algorithm_from(message.algorithm()), error))
         return std::unexpected(error);
     if (message.has_second_chance()) patch.second_chance = message.second_chance();
+    if (!message.on_dead().empty() && !store(patch.on_dead, on_dead_from(message.on_dead()), error)) return std::unexpected(error);
+    if (!store(patch.health, health_from(message.health()), error)) return std::unexpected(error);
     const v1::Timeouts &timeouts = message.timeouts();
     if (timeouts.half_open_s() != 0) patch.half_open_s = timeouts.half_open_s();
     if (timeouts.established_s() != 0) patch.established_s = timeouts.established_s();

@@ -30,12 +30,12 @@ grpc::Status finish(std::expected<state::ChangeOutcome, state::ChangeRefusal> do
 Handlers::Handlers(state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics)
     : controller_(controller), statistics_(std::move(statistics)), started_(std::chrono::steady_clock::now()) {}
 
-grpc::Status Handlers::change(state::Controller::Mutation mutation, v1::ChangeReply &reply) {
-    return finish(controller_.change(std::move(mutation), {}), reply);
+grpc::Status Handlers::change(state::Controller::Mutation mutation, v1::ChangeReply &reply, bool is_forced) {
+    return finish(controller_.change(std::move(mutation), {.is_forced = is_forced}), reply);
 }
 
 grpc::Status Handlers::Apply(Context *, const v1::ApplyRequest *request, v1::ChangeReply *reply) {
-    return finish(controller_.apply(request->text(), request->file_name(), request->dry_run()), *reply);
+    return finish(controller_.apply(request->text(), request->file_name(), request->dry_run(), request->force()), *reply);
 }
 
 grpc::Status Handlers::GetConfig(Context *, const v1::GetConfigRequest *, v1::GetConfigReply *reply) {
@@ -54,11 +54,13 @@ grpc::Status Handlers::ServiceAdd(Context *, const v1::ServiceAddRequest *reques
 grpc::Status Handlers::ServiceSet(Context *, const v1::ServiceSetRequest *request, v1::ChangeReply *reply) {
     const auto patch = from_message(*request);
     if (!patch) return bad_request(patch.error());
-    return change([&](const config::Config &config) { return state::set_service(config, request->name(), *patch); }, *reply);
+    return change([&](const config::Config &config) { return state::set_service(config, request->name(), *patch); }, *reply,
+                  request->force());
 }
 
 grpc::Status Handlers::ServiceRemove(Context *, const v1::ServiceRemoveRequest *request, v1::ChangeReply *reply) {
-    return change([&](const config::Config &config) { return state::remove_service(config, request->name()); }, *reply);
+    return change([&](const config::Config &config) { return state::remove_service(config, request->name()); }, *reply,
+                  request->force());
 }
 
 grpc::Status Handlers::BackendAdd(Context *, const v1::BackendAddRequest *request, v1::ChangeReply *reply) {
@@ -82,7 +84,7 @@ grpc::Status Handlers::BackendRemove(Context *, const v1::BackendRemoveRequest *
     const auto address = address_from(request->address(), "address");
     if (!address) return bad_request(address.error());
     return change([&](const config::Config &config) { return state::remove_backend(config, request->service(), *address); },
-                  *reply);
+                  *reply, request->force());
 }
 
 grpc::Status Handlers::BackendDrain(Context *, const v1::BackendDrainRequest *request, v1::ChangeReply *reply) {
@@ -95,6 +97,13 @@ grpc::Status Handlers::BackendDrain(Context *, const v1::BackendDrainRequest *re
         *reply);
 }
 
+grpc::Status Handlers::BackendList(Context *, const v1::BackendListRequest *request, v1::BackendListReply *reply) {
+    auto list = backend_list_reply(controller_, statistics_->sample(), *request);
+    if (!list) return bad_request(list.error());
+    *reply = std::move(*list);
+    return grpc::Status::OK;
+}
+
 grpc::Status Handlers::StateExport(Context *, const v1::StateExportRequest *, v1::StateExportReply *reply) {
     auto text = controller_.export_state();
     if (!text) return refusal(grpc::StatusCode::FAILED_PRECONDITION, text.error());
@@ -103,7 +112,7 @@ grpc::Status Handlers::StateExport(Context *, const v1::StateExportRequest *, v1
 }
 
 grpc::Status Handlers::StateImport(Context *, const v1::StateImportRequest *request, v1::ChangeReply *reply) {
-    return finish(controller_.import_state(request->text(), request->file_name()), *reply);
+    return finish(controller_.import_state(request->text(), request->file_name(), request->force()), *reply);
 }
 
 grpc::Status Handlers::Status(Context *, const v1::StatusRequest *, v1::StatusReply *reply) {

@@ -26,13 +26,14 @@ class Handlers final : public v1::Fairlead::Service {
     grpc::Status BackendSet(Context *, const v1::BackendSetRequest *, v1::ChangeReply *) override;
     grpc::Status BackendRemove(Context *, const v1::BackendRemoveRequest *, v1::ChangeReply *) override;
     grpc::Status BackendDrain(Context *, const v1::BackendDrainRequest *, v1::ChangeReply *) override;
+    grpc::Status BackendList(Context *, const v1::BackendListRequest *, v1::BackendListReply *) override;
     grpc::Status StateExport(Context *, const v1::StateExportRequest *, v1::StateExportReply *) override;
     grpc::Status StateImport(Context *, const v1::StateImportRequest *, v1::ChangeReply *) override;
     grpc::Status Status(Context *, const v1::StatusRequest *, v1::StatusReply *) override;
     grpc::Status Stats(Context *, const v1::StatsRequest *, v1::StatsReply *) override;
 
   private:
-    [[nodiscard]] grpc::Status change(state::Controller::Mutation mutation, v1::ChangeReply &reply);
+    [[nodiscard]] grpc::Status change(state::Controller::Mutation mutation, v1::ChangeReply &reply, bool is_forced = false);
 
     state::Controller &controller_;
     std::shared_ptr<metrics::Statistics> statistics_;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/api/replies.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "controlplane/config/yaml_tree.hpp"
+#include "controlplane/state/removal.hpp"
 #include "dataplane/wire/drop_reasons.h"
 
 namespace fairlead::api {
@@ -53,6 +56,23 @@ std::string describe(state::FileStanding standing, const std::string &file) {
     }
 }
 
+void describe_backend(v1::BackendListReply::BackendStatus &entry, const config::Service &service, const config::Backend &backend,
+                      const state::View &view, const state::View::ServiceView &service_view) {
+    entry.set_service(service.name);
+    entry.set_address(config::format_ipv4(backend.address));
+    entry.set_weight(backend.weight);
+    entry.set_drain(backend.drain);
+    entry.set_is_unresolved(std::ranges::find(service_view.backends_unresolved, backend.address) != service_view.backends_unresolved.end());
+    entry.set_is_checked(config::check_of(service).type != config::HealthType::kNone);
+    const health::Grade grade = grade_of(view.health, service, backend);
+    entry.set_health(std::string(name_of(grade)));
+    entry.set_is_kept(service_view.health.is_kept && grade != health::Grade::kUp);
+    if (const auto found = view.health.find(health::key_of(service, backend.address)); found != view.health.end()) {
+        entry.set_reason(found->second.reason);
+        entry.set_since_unix_s(found->second.since_unix_s);
+    }
+}
+
 } // namespace
 
 v1::StatusReply status_reply(const state::Controller &controller, const metrics::Sample &sample) {
@@ -77,6 +97,9 @@ v1::StatusReply status_reply(const state::Controller &controller, const metrics:
         entry.set_backends_unresolved(static_cast<std::uint32_t>(service.backends_unresolved.size()));
         for (const wire::Be32 address : service.backends_unresolved) entry.add_unresolved(config::format_ipv4(address));
         entry.set_connections_opened(opened[service.name]);
+        entry.set_backends_failing(service.health.failing);
+        entry.set_backends_dead(service.health.dead);
+        entry.set_is_kept(service.health.is_kept);
     }
     const state::FileStanding standing = controller.file_standing();
     reply.set_config_file(controller.config_file());
@@ -84,6 +107,41 @@ v1::StatusReply status_reply(const state::Controller &controller, const metrics:
     for (const std::string &warning : view->warnings) reply.add_warnings(warning);
     if (const std::string trouble = controller.next_hop_trouble(); !trouble.empty()) reply.add_warnings("next hops: " + trouble);
     if (const std::string note = describe(standing, controller.config_file()); !note.empty()) reply.add_warnings(note);
+    return reply;
+}
+
+std::expected<v1::BackendListReply, Error>
+backend_list_reply(const state::Controller &controller, const metrics::Sample &sample, const v1::BackendListRequest &request) {
+    v1::BackendListReply reply;
+    const auto view = controller.view();
+    const publish::PublisherStatus dataplane = controller.dataplane();
+    reply.set_is_up(sample.up);
+    reply.set_reason(sample.down_reason);
+    if (dataplane.connected) reply.set_generation(dataplane.generation);
+    std::map<state::NamedBackend, std::uint64_t> connections;
+    for (const metrics::BackendSample &backend : sample.backends)
+        connections[{backend.service, backend.address}] = backend.counters.connections;
+    bool is_service_known = request.service().empty();
+    for (std::size_t i = 0; i < view->config.services.size(); ++i) {
+        const config::Service &service = view->config.services[i];
+        if (!request.service().empty() && service.name != request.service()) continue;
+        is_service_known = true;
+        for (const config::Backend &backend : service.backends) {
+            const std::string address = config::format_ipv4(backend.address);
+            if (!request.address().empty() && address != request.address()) continue;
+            v1::BackendListReply::BackendStatus &entry = *reply.add_backends();
+            describe_backend(entry, service, backend, *view, view->services[i]);
+            entry.set_connections(connections[{service.name, address}]);
+        }
+    }
+    if (!is_service_known)
+        return std::unexpected(
+            error_in("service", fmt::format("{} does not exist", config::quoted(request.service())), "see fairlead service list"));
+    if (!request.address().empty() && reply.backends().empty())
+        return std::unexpected(error_in("address",
+                                        fmt::format("{} is no backend of service \"{}\"", config::quoted(request.address()),
+                                                    request.service()),
+                                        "see fairlead backend list"));
     return reply;
 }
 

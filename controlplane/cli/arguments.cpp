@@ -60,4 +60,31 @@ CLI::Validator is_duration() {
                  fmt::format("1s..{}, such as 30s or 6h", config::format_duration_s(config::kTimeoutMaxS)));
 }
 
+CLI::Validator is_on_dead() { return check("rehash|reset|keep", config::parse_on_dead, "an on_dead", "rehash, reset or keep"); }
+
+CLI::Validator is_health_type() {
+    return check("tcp|http|none", config::parse_health_type, "a type of check", "tcp, http or none");
+}
+
+CLI::Validator is_statuses() {
+    return check("STATUS", config::parse_statuses, "an HTTP status", "100..599, a range such as 200-299, or several with commas");
+}
+
+CLI::Validator is_health_period() {
+    const auto is_right = [](const std::string &text) {
+        const auto period = config::parse_duration_ms(text);
+        return period && *period > 0 && *period <= config::kHealthPeriodMaxMs;
+    };
+    return check("DURATION", is_right, "a duration", "one such as 500ms or 2s");
+}
+
+CLI::Validator is_number(std::uint32_t low, std::uint32_t high) {
+    const auto is_right = [low, high](const std::string &text) {
+        std::uint32_t number = 0;
+        const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
+        return status == std::errc{} && end == text.data() + text.size() && number >= low && number <= high;
+    };
+    return check("N", is_right, fmt::format("a number from {} to {}", low, high), fmt::format("{}..{}", low, high));
+}
+
 } // namespace fairlead::cli

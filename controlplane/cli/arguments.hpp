@@ -14,5 +14,10 @@ namespace fairlead::cli {
 [[nodiscard]] CLI::Validator is_on_or_off();
 [[nodiscard]] CLI::Validator is_weight();
 [[nodiscard]] CLI::Validator is_duration();
+[[nodiscard]] CLI::Validator is_on_dead();
+[[nodiscard]] CLI::Validator is_health_type();
+[[nodiscard]] CLI::Validator is_statuses();
+[[nodiscard]] CLI::Validator is_health_period();
+[[nodiscard]] CLI::Validator is_number(std::uint32_t low, std::uint32_t high);
 
 } // namespace fairlead::cli

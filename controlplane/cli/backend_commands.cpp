@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /// fairlead backend add|set|remove|drain|list
-#include <algorithm>
 #include <memory>
 
 #include <fmt/format.h>
 
-#include "controlplane/api/convert.hpp"
 #include "controlplane/cli/arguments.hpp"
+#include "controlplane/cli/drain_wait.hpp"
 #include "controlplane/cli/render.hpp"
 #include "controlplane/cli/session.hpp"
 
@@ -16,7 +15,10 @@ namespace {
 
 struct BackendArguments {
     std::string service, address, weight;
+    std::string deadline = "10m";
     bool is_undo = false;
+    bool is_forced = false;
+    bool has_wait = false;
 };
 
 std::shared_ptr<BackendArguments> add_target(CLI::App &command) {
@@ -57,12 +59,14 @@ void add_set_command(CLI::App &backend, Session &session) {
 }
 
 void add_remove_command(CLI::App &backend, Session &session) {
-    CLI::App *command = backend.add_subcommand("remove", "Remove a server; its connections end (drain first)");
+    CLI::App *command = backend.add_subcommand("remove", "Remove a server that has no connections any more (drain first)");
     auto arguments = add_target(*command);
+    add_force_option(*command, arguments->is_forced, "Remove it whatever connections it has; they go by the service's on_dead");
     command->callback([&session, arguments] {
         v1::BackendRemoveRequest request;
         request.set_service(arguments->service);
         request.set_address(arguments->address);
+        request.set_force(arguments->is_forced);
         session.report(session.client().backend_remove(request));
     });
 }
@@ -70,27 +74,31 @@ void add_remove_command(CLI::App &backend, Session &session) {
 void add_drain_command(CLI::App &backend, Session &session) {
     CLI::App *command = backend.add_subcommand("drain", "Give a server no new flows; its connections stay");
     auto arguments = add_target(*command);
-    command->add_flag("--undo", arguments->is_undo, "Put it back");
+    CLI::Option *undo = command->add_flag("--undo", arguments->is_undo, "Put it back");
+    CLI::Option *wait = command->add_flag("--wait", arguments->has_wait, "Return when it has no connections left")->excludes(undo);
+    command->add_option("--deadline", arguments->deadline, "How long to wait at most; exit code 1 when some are left")
+        ->check(is_duration())
+        ->needs(wait)
+        ->capture_default_str();
     command->callback([&session, arguments] {
         v1::BackendDrainRequest request;
         request.set_service(arguments->service);
         request.set_address(arguments->address);
         request.set_drain(!arguments->is_undo);
-        session.report(session.client().backend_drain(request));
+        const auto drained = session.client().backend_drain(request);
+        session.report(drained);
+        if (drained && arguments->has_wait)
+            wait_until_empty(session, arguments->service, arguments->address, drained->generation(),
+                             std::chrono::seconds(*config::parse_duration_s(arguments->deadline)));
     });
 }
 
 void list(Session &session, const std::string &service, Output output) {
-    const auto reply = session.client().get_config();
+    v1::BackendListRequest request;
+    request.set_service(service);
+    const auto reply = session.client().backend_list(request);
     if (!reply) return session.fail(reply.error());
-    auto config = api::from_message(reply->config());
-    if (!config) return session.fail(config.error());
-    if (!service.empty()) {
-        std::erase_if(config->services, [&](const config::Service &candidate) { return candidate.name != service; });
-        if (config->services.empty())
-            return session.fail(error_in("SERVICE", fmt::format("\"{}\" does not exist", service), "see fairlead service list"));
-    }
-    fmt::print("{}", (output == Output::kJson ? backend_list_json : backend_table)(*config, session.unresolved()));
+    fmt::print("{}", (output == Output::kJson ? backend_list_json : backend_table)(*reply));
 }
 
 void add_list_command(CLI::App &backend, Session &session) {

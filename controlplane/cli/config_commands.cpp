@@ -12,7 +12,7 @@ namespace fairlead::cli {
 
 namespace {
 
-void apply(Session &session, const std::string &file, bool is_dry_run) {
+void apply(Session &session, const std::string &file, bool is_dry_run, bool is_forced) {
     auto text = config::read_config_text(file);
     if (!text) return session.fail(text.error());
     // Here first: a wrong file is refused with or without a daemon.
@@ -21,6 +21,7 @@ void apply(Session &session, const std::string &file, bool is_dry_run) {
     request.set_text(std::move(*text));
     request.set_file_name(config::find_not_utf8(file) ? "the file" : file); // it is for errors only
     request.set_dry_run(is_dry_run);
+    request.set_force(is_forced);
     const auto answer = session.client().apply(request);
     if (answer && is_dry_run) fmt::print("{} could be applied\n", file);
     session.report(answer);
@@ -32,7 +33,12 @@ void get(Session &session, Output output) {
     const auto config = api::from_message(reply->config());
     if (!config) return session.fail(config.error());
     switch (output) {
-    case Output::kTable: fmt::print("{}\n{}", service_table(*config), backend_table(*config, session.unresolved())); break;
+    case Output::kTable: {
+        const auto backends = session.client().backend_list({});
+        if (!backends) return session.fail(backends.error());
+        fmt::print("{}\n{}", service_table(*config, session.status()), backend_table(*backends));
+        break;
+    }
     case Output::kJson: fmt::print("{}", config_json(*config)); break;
     case Output::kYaml: fmt::print("{}", config::format_yaml(*config)); break;
     }
@@ -54,7 +60,9 @@ void add_config_commands(CLI::App &app, Session &session) {
     CLI::App *apply_command = app.add_subcommand("apply", "Replace the whole configuration by a file's, or nothing");
     apply_command->add_option("-f,--file", *file, "Configuration (YAML)")->required();
     apply_command->add_flag("--dry-run", *is_dry_run, "Ask the daemon whether it would, change nothing");
-    apply_command->callback([&session, file, is_dry_run] { apply(session, *file, *is_dry_run); });
+    auto is_forced = std::make_shared<bool>(false);
+    add_force_option(*apply_command, *is_forced, "Apply it though it removes backends that have connections");
+    apply_command->callback([&session, file, is_dry_run, is_forced] { apply(session, *file, *is_dry_run, *is_forced); });
 
     auto output = std::make_shared<Output>();
     CLI::App *get_command = app.add_subcommand("get", "Show the configuration; as yaml it can be applied again");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/cli/render.hpp"
 
+#include <chrono>
 #include <map>
 
 #include <fmt/format.h>
@@ -18,6 +19,22 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace pb = google::protobuf;
 
+Json health_json(const config::Service &service) {
+    const config::HealthCheck check = config::check_of(service);
+    Json json = {{"type", config::health_type_name(*check.type)}};
+    if (check.type == config::HealthType::kNone) return json;
+    json["port"] = check.port;
+    if (check.type == config::HealthType::kHttp) {
+        json["path"] = check.path;
+        json["status"] = config::format_statuses(check.status);
+    }
+    json["interval"] = config::format_duration_ms(check.interval_ms);
+    json["timeout"] = config::format_duration_ms(check.timeout_ms);
+    json["rise"] = check.rise;
+    json["fall"] = check.fall;
+    return json;
+}
+
 Json service_json(const config::Service &service) {
     Json backends = Json::array();
     for (const config::Backend &backend : service.backends)
@@ -34,6 +51,8 @@ Json service_json(const config::Service &service) {
               {"established", config::format_duration_s(timeouts.established_s)},
               {"closing", config::format_duration_s(timeouts.closing_s)},
               {"udp", config::format_duration_s(timeouts.udp_s)}}},
+            {"on_dead", config::on_dead_name(service.on_dead)},
+            {"health", health_json(service)},
             {"backends", std::move(backends)}};
     if (service.second_chance) json["second_chance"] = *service.second_chance;
     return json;
@@ -77,10 +96,53 @@ Json to_json(const pb::Message &message) {
     return json;
 }
 
-std::string backend_state(const config::Service &service, const config::Backend &backend, const Unresolved &unresolved) {
-    const std::string state = backend.drain ? "draining" : backend.weight == 0 ? "no new flows" : "up";
-    if (!unresolved.contains({service.name, config::format_ipv4(backend.address)})) return state;
+using BackendStatus = v1::BackendListReply::BackendStatus;
+
+/// What it does now.
+std::string backend_state(const BackendStatus &backend) {
+    const std::string state = backend.drain()         ? "draining"
+                              : backend.weight() == 0 ? "no new flows"
+                              : backend.is_kept()     ? "up"
+                                                      : backend.health();
+    if (!backend.is_unresolved()) return state;
     return state == "up" ? "unresolved" : state + ", unresolved";
+}
+
+/// "12s", "5m", "3h", "2d": since then.
+std::string age_of(std::uint64_t since_unix_s) {
+    const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    const std::uint64_t age_s = static_cast<std::uint64_t>(now) > since_unix_s ? static_cast<std::uint64_t>(now) - since_unix_s : 0;
+    if (age_s < 120) return fmt::format("{}s", age_s);
+    if (age_s < 2 * 3600) return fmt::format("{}m", age_s / 60);
+    if (age_s < 48 * 3600) return fmt::format("{}h", age_s / 3600);
+    return fmt::format("{}d", age_s / 86400);
+}
+
+/// "up", "dead for 2m: connect to port 80 timed out, 3 of 3".
+std::string backend_health(const BackendStatus &backend) {
+    if (!backend.is_checked()) return "unchecked";
+    if (backend.reason().empty()) return backend.health();
+    if (backend.health() == "up") return fmt::format("up for {}", age_of(backend.since_unix_s()));
+    return fmt::format("{} for {}{}: {}", backend.health(), age_of(backend.since_unix_s()), backend.is_kept() ? ", kept" : "",
+                       backend.reason());
+}
+
+std::string check_name(const config::Service &service) {
+    const config::HealthCheck check = config::check_of(service);
+    if (check.type == config::HealthType::kNone) return "none";
+    return fmt::format("{}:{}{}", config::health_type_name(*check.type), check.port,
+                       check.type == config::HealthType::kHttp ? check.path : "");
+}
+
+std::string service_health(const config::Service &service, const v1::StatusReply &status) {
+    if (config::check_of(service).type == config::HealthType::kNone) return "unchecked";
+    for (const auto &entry : status.services()) {
+        if (entry.name() != service.name) continue;
+        if (entry.backends_failing() + entry.backends_dead() == 0) return "up";
+        return fmt::format("{} failing, {} dead{}", entry.backends_failing(), entry.backends_dead(),
+                           entry.is_kept() ? ": all kept" : "");
+    }
+    return "unknown";
 }
 
 std::string dump(const Json &json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
@@ -108,22 +170,21 @@ void add_output_option(CLI::App &command, Output &output, const std::vector<Outp
         ->transform(CLI::Validator(to_number, ""));
 }
 
-std::string service_table(const config::Config &config) {
-    Table table({"NAME", "VIP", ">PORT", "PROTOCOL", "FORWARDING", "ALGORITHM", ">BACKENDS"});
+std::string service_table(const config::Config &config, const v1::StatusReply &status) {
+    Table table({"NAME", "VIP", ">PORT", "PROTOCOL", "FORWARDING", "ALGORITHM", "ON-DEAD", "CHECK", ">BACKENDS", "HEALTH"});
     for (const config::Service &service : config.services)
         table.add({service.name, config::format_ipv4(service.vip), config::port_name(service.port),
                    std::string(config::protocol_name(service.protocol)), std::string(config::forwarding_name(service.forwarding)),
-                   std::string(tables::to_string(service.algorithm)), std::to_string(service.backends.size())});
+                   std::string(tables::to_string(service.algorithm)), std::string(config::on_dead_name(service.on_dead)),
+                   check_name(service), std::to_string(service.backends.size()), service_health(service, status)});
     return table.format();
 }
 
-std::string backend_table(const config::Config &config, const Unresolved &unresolved) {
-    Table table({"SERVICE", "ADDRESS", ">WEIGHT", "STATE"});
-    for (const config::Service &service : config.services) {
-        for (const config::Backend &backend : service.backends)
-            table.add({service.name, config::format_ipv4(backend.address), std::to_string(backend.weight),
-                       backend_state(service, backend, unresolved)});
-    }
+std::string backend_table(const v1::BackendListReply &list) {
+    Table table({"SERVICE", "ADDRESS", ">WEIGHT", "STATE", ">CONNECTIONS", "HEALTH"});
+    for (const BackendStatus &backend : list.backends())
+        table.add({backend.service(), backend.address(), std::to_string(backend.weight()), backend_state(backend),
+                   list.is_up() ? grouped(backend.connections()) : "unknown", backend_health(backend)});
     return table.format();
 }
 
@@ -133,15 +194,19 @@ std::string service_list_json(const config::Config &config) {
     return dump(list);
 }
 
-std::string backend_list_json(const config::Config &config, const Unresolved &unresolved) {
+std::string backend_list_json(const v1::BackendListReply &reply) {
     Json list = Json::array();
-    for (const config::Service &service : config.services)
-        for (const config::Backend &backend : service.backends)
-            list.push_back({{"service", service.name},
-                            {"address", config::format_ipv4(backend.address)},
-                            {"weight", backend.weight},
-                            {"drain", backend.drain},
-                            {"state", backend_state(service, backend, unresolved)}});
+    for (const BackendStatus &backend : reply.backends())
+        list.push_back({{"service", backend.service()},
+                        {"address", backend.address()},
+                        {"weight", backend.weight()},
+                        {"drain", backend.drain()},
+                        {"state", backend_state(backend)},
+                        {"connections", reply.is_up() ? Json(backend.connections()) : Json()},
+                        {"health", backend.is_checked() ? Json(backend.health()) : Json()},
+                        {"health_reason", backend.reason()},
+                        {"health_since_unix_s", backend.since_unix_s()},
+                        {"is_kept", backend.is_kept()}});
     return dump(list);
 }
 

@@ -2,18 +2,13 @@
 /// Answers as text: the configuration in three forms, other messages as JSON.
 #pragma once
 
-#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <fairlead.pb.h>
 
 #include "controlplane/config/config.hpp"
-
-namespace google::protobuf {
-class Message;
-}
 
 namespace fairlead::cli {
 
@@ -22,15 +17,13 @@ enum class Output { kTable, kJson, kYaml };
 /// Adds `-o,--output` with these forms, the first as the default.
 void add_output_option(CLI::App &command, Output &output, const std::vector<Output> &forms);
 
-[[nodiscard]] std::string service_table(const config::Config &config);
-
-/// Backends without a next hop, as names of services and addresses.
-using Unresolved = std::set<std::pair<std::string, std::string>>;
-[[nodiscard]] std::string backend_table(const config::Config &config, const Unresolved &unresolved);
+/// @param status as the daemon gave it, for how the services are.
+[[nodiscard]] std::string service_table(const config::Config &config, const v1::StatusReply &status);
+[[nodiscard]] std::string backend_table(const v1::BackendListReply &list);
 
 /// Lists and nothing else: the seed is not for everyone who wants to see the services.
 [[nodiscard]] std::string service_list_json(const config::Config &config);
-[[nodiscard]] std::string backend_list_json(const config::Config &config, const Unresolved &unresolved);
+[[nodiscard]] std::string backend_list_json(const v1::BackendListReply &list);
 
 /// The same keys and values as in the YAML file.
 [[nodiscard]] std::string config_json(const config::Config &config);

@@ -24,13 +24,12 @@ void Session::fail(const Error &error) {
     exit_code = kRefused;
 }
 
-Unresolved Session::unresolved() {
-    Unresolved unresolved;
-    if (const auto status = client().status())
-        for (const auto &service : status->services())
-            for (const std::string &address : service.unresolved()) unresolved.emplace(service.name(), address);
-    return unresolved;
+v1::StatusReply Session::status() {
+    auto status = client().status();
+    return status ? std::move(*status) : v1::StatusReply();
 }
+
+void add_force_option(CLI::App &command, bool &is_forced, const std::string &what) { command.add_flag("--force", is_forced, what); }
 
 void Session::report(const api::Answer<v1::ChangeReply> &answer) {
     if (!answer) {
@@ -46,8 +45,12 @@ std::string argument_of(const std::string &field) {
         {"name", "NAME"},           {"service", "SERVICE"},         {"address", "ADDRESS"},
         {"vip", "--vip"},           {"port", "--port"},             {"protocol", "--protocol"},
         {"forwarding", "--forwarding"}, {"algorithm", "--algorithm"}, {"weight", "--weight"},
-        {"second_chance", "--second-chance"}, {"half_open", "--half-open-timeout"}, {"established", "--established-timeout"},
-        {"closing", "--closing-timeout"},     {"udp", "--udp-timeout"}};
+        {"half_open", "--half-open-timeout"}, {"established", "--established-timeout"},
+        {"closing", "--closing-timeout"},     {"udp", "--udp-timeout"},
+        {"second_chance", "--second-chance"}, {"on_dead", "--on-dead"},             {"health", "--health"}};
+    // `services[2].health.port` is --health-port; the check's type is --health itself.
+    if (const std::size_t health = field.rfind("health."); health != std::string::npos)
+        return field.ends_with("health.type") ? "--health" : "--health-" + field.substr(health + 7);
     const auto argument = kArguments.find(field.substr(field.rfind('.') + 1));
     return argument == kArguments.end() ? field : argument->second;
 }

@@ -9,7 +9,6 @@
 #include <CLI/CLI.hpp>
 
 #include "controlplane/api/client.hpp"
-#include "controlplane/cli/render.hpp"
 #include "controlplane/error.hpp"
 
 namespace fairlead::cli {
@@ -36,8 +35,8 @@ class Session {
     void fail(const api::CallFailure &failure);
     void fail(const Error &error);
 
-    /// Backends without a next hop; none when the daemon does not say.
-    [[nodiscard]] Unresolved unresolved();
+    /// Empty when the daemon does not say.
+    [[nodiscard]] v1::StatusReply status();
 
     /// Says what a change came to.
     void report(const api::Answer<v1::ChangeReply> &answer);
@@ -48,6 +47,9 @@ class Session {
 
 /// A path in the configuration as the command-line argument that gives it: `services[2].vip` is `--vip`.
 [[nodiscard]] std::string argument_of(const std::string &field);
+
+/// Adds `--force`.
+void add_force_option(CLI::App &command, bool &is_forced, const std::string &what);
 
 void add_service_commands(CLI::App &app, Session &session);
 void add_backend_commands(CLI::App &app, Session &session);

@@ -81,12 +81,13 @@ std::expected<std::string, Error> read_state_text(const std::string &path) {
     return text;
 }
 
-void import_state(Session &session, const std::string &file) {
+void import_state(Session &session, const std::string &file, bool is_forced) {
     auto text = read_state_text(file);
     if (!text) return session.fail(text.error());
     v1::StateImportRequest request;
     request.set_text(std::move(*text));
     request.set_file_name(config::find_not_utf8(file) ? "the file" : file); // it is for errors only
+    request.set_force(is_forced);
     session.report(session.client().state_import(request));
 }
 
@@ -104,7 +105,9 @@ void add_state_commands(CLI::App &app, Session &session) {
     auto import_file = std::make_shared<std::string>();
     CLI::App *import_command = state->add_subcommand("import", "Take over a state whole; source_address and next_hop_mac stay this balancer's own");
     import_command->add_option("FILE", *import_file, "What export wrote")->required();
-    import_command->callback([&session, import_file] { import_state(session, *import_file); });
+    auto is_forced = std::make_shared<bool>(false);
+    add_force_option(*import_command, *is_forced, "Though it removes backends of this balancer that have connections");
+    import_command->callback([&session, import_file, is_forced] { import_state(session, *import_file, *is_forced); });
 }
 
 } // namespace fairlead::cli

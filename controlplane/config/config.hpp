@@ -37,6 +37,44 @@ struct Timeouts {
     [[nodiscard]] bool operator==(const Timeouts &) const = default;
 };
 
+/// What becomes of a dead backend's flows, and of those of one that is removed while it has some. UDP: always kRehash.
+enum class OnDead : std::uint8_t {
+    kRehash, ///< each goes to its row's new owner
+    kReset,  ///< the balancer answers each with a RST
+    kKeep,   ///< they stay, in case the backend returns
+};
+
+enum class HealthType : std::uint8_t { kTcp, kHttp, kNone };
+
+/// HTTP status codes low..high, both included.
+struct StatusRange {
+    std::uint16_t low = 200;
+    std::uint16_t high = 200;
+
+    [[nodiscard]] bool operator==(const StatusRange &) const = default;
+};
+
+inline constexpr std::uint32_t kHealthIntervalMinMs = 100;
+inline constexpr std::uint32_t kHealthTimeoutMinMs = 10;
+inline constexpr std::uint32_t kHealthPeriodMaxMs = 3600 * 1000; ///< interval and timeout
+inline constexpr std::uint32_t kHealthCountMax = 100;            ///< rise and fall
+inline constexpr std::size_t kHealthPathSizeMax = 1024;
+inline constexpr std::size_t kHealthStatusCountMax = 16;
+
+/// As written; check_of() says what it comes to.
+struct HealthCheck {
+    std::optional<HealthType> type;            ///< nothing: tcp where there is a port to check, else none
+    std::uint16_t port = 0;                    ///< 0: the service's
+    std::string path = "/";                    ///< http
+    std::vector<StatusRange> status = {{}};    ///< http: what counts as good
+    std::uint32_t interval_ms = 2000;          ///< from the beginning of one probe to that of the next
+    std::uint32_t timeout_ms = 1000;           ///< of a probe as a whole
+    std::uint32_t rise = 2;                    ///< good probes in a row until a backend is up
+    std::uint32_t fall = 3;                    ///< bad ones until it is not
+
+    [[nodiscard]] bool operator==(const HealthCheck &) const = default;
+};
+
 struct Backend {
     wire::Be32 address{};
     std::uint32_t weight = 100; ///< 0..kWeightMax; 0 takes no new flows
@@ -55,6 +93,8 @@ struct Service {
     tables::Algorithm algorithm = tables::Algorithm::kRendezvous;
     std::optional<bool> second_chance;                 ///< nothing: where it is possible; has_second_chance() says what it comes to
     Timeouts timeouts;
+    OnDead on_dead = OnDead::kRehash;
+    HealthCheck health;
     std::vector<Backend> backends;
 
     [[nodiscard]] bool operator==(const Service &) const = default;
@@ -85,6 +125,9 @@ struct Config {
     return can_have_second_chance(service) && service.second_chance.value_or(true);
 }
 
+/// The service's check with its type and port as they are in effect; kNone: its backends are not checked.
+[[nodiscard]] HealthCheck check_of(const Service &service);
+
 /// Strict: an unknown key, a duplicate, a value out of range, a second document, an alias bomb or a
 /// text over kConfigTextSizeMax is an error with file, line, field, the bad value and what would be right.
 [[nodiscard]] std::expected<Config, Error> parse(std::string_view text, std::string_view file_name);
@@ -113,6 +156,19 @@ inline constexpr std::size_t kConfigTextSizeMax = 16u << 20;
 
 /// Where `text` stops being UTF-8 (RFC 3629), in bytes; nothing: it does not.
 [[nodiscard]] std::optional<std::size_t> find_not_utf8(std::string_view text);
+
+[[nodiscard]] std::string_view on_dead_name(OnDead on_dead);
+[[nodiscard]] std::optional<OnDead> parse_on_dead(std::string_view word);
+[[nodiscard]] std::string_view health_type_name(HealthType type);
+[[nodiscard]] std::optional<HealthType> parse_health_type(std::string_view word);
+
+/// `200`, `200-299`, `200,204,300-399`: 100..599, at most kHealthStatusCountMax ranges.
+[[nodiscard]] std::optional<std::vector<StatusRange>> parse_statuses(std::string_view text);
+[[nodiscard]] std::string format_statuses(const std::vector<StatusRange> &ranges);
+
+/// As parse_duration_s(), and `500ms`.
+[[nodiscard]] std::optional<std::uint32_t> parse_duration_ms(std::string_view text);
+[[nodiscard]] std::string format_duration_ms(std::uint32_t milliseconds);
 
 /// `30s`, `5m`, `6h`, or seconds as a bare number.
 [[nodiscard]] std::optional<std::uint32_t> parse_duration_s(std::string_view text);

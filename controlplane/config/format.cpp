@@ -18,6 +18,27 @@ std::string format_name(const std::string &name) {
     return name;
 }
 
+/// What is not the default, as `health: {...}`; nothing else to say: nothing.
+void format_health(std::back_insert_iterator<std::string> out, const HealthCheck &health) {
+    const HealthCheck usual;
+    std::string members;
+    const auto add = [&members](std::string_view key, const std::string &value) {
+        members += fmt::format("{}{}: {}", members.empty() ? "" : ", ", key, value);
+    };
+    if (health.type) add("type", std::string(health_type_name(*health.type)));
+    if (health.port != usual.port) add("port", std::to_string(health.port));
+    if (health.path != usual.path) add("path", '"' + health.path + '"'); // its letters need no escapes
+    if (health.status != usual.status) {
+        const std::string status = format_statuses(health.status);
+        add("status", health.status.size() == 1 ? status : '[' + status + ']');
+    }
+    if (health.interval_ms != usual.interval_ms) add("interval", format_duration_ms(health.interval_ms));
+    if (health.timeout_ms != usual.timeout_ms) add("timeout", format_duration_ms(health.timeout_ms));
+    if (health.rise != usual.rise) add("rise", std::to_string(health.rise));
+    if (health.fall != usual.fall) add("fall", std::to_string(health.fall));
+    if (!members.empty()) fmt::format_to(out, "    health: {{{}}}\n", members);
+}
+
 void format_service(std::back_insert_iterator<std::string> out, const Service &service) {
     fmt::format_to(out, "  - name: {}\n    vip: {}\n    port: {}\n    protocol: {}\n    forwarding: {}\n    algorithm: {}\n",
                    format_name(service.name), format_ipv4(service.vip), port_name(service.port),
@@ -29,6 +50,8 @@ void format_service(std::back_insert_iterator<std::string> out, const Service &s
                        format_duration_s(service.timeouts.half_open_s),
                        format_duration_s(service.timeouts.established_s),
                        format_duration_s(service.timeouts.closing_s), format_duration_s(service.timeouts.udp_s));
+    if (service.on_dead != OnDead::kRehash) fmt::format_to(out, "    on_dead: {}\n", on_dead_name(service.on_dead));
+    format_health(out, service.health);
     fmt::format_to(out, "    backends:{}\n", service.backends.empty() ? " []" : "");
     for (const Backend &backend : service.backends)
         fmt::format_to(out, "      - {{address: {}, weight: {}{}}}\n", format_ipv4(backend.address), backend.weight,

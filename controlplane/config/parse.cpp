@@ -164,7 +164,7 @@ class Reader {
 
     Service read_service(const YamlNode &node, const std::string &path) {
         Service service;
-        if (!check_keys(node, path, {"name", "vip", "port", "protocol", "forwarding", "algorithm", "second_chance", "timeouts",
+        if (!check_keys(node, path, {"name", "vip", "port", "protocol", "forwarding", "algorithm", "second_chance", "timeouts", "on_dead", "health",
                                      "backends"}))
             return service;
         require(node, path, "name", "give the service a name");
@@ -181,6 +181,8 @@ class Reader {
         take(node, path, "second_chance", service.second_chance,
              [](std::string_view text) { return wrap(parse_yes_or_no(text)); }, "a yes or no", "give true or false");
         if (const YamlNode *timeouts = node.find("timeouts")) service.timeouts = read_timeouts(*timeouts, path + ".timeouts");
+        take(node, path, "on_dead", service.on_dead, parse_on_dead, "an on_dead", "give rehash, reset or keep");
+        if (const YamlNode *health = node.find("health")) service.health = read_health(*health, path + ".health");
         for_each(node, path, "backends", kBackendCountMax, [&](const YamlNode &backend, const std::string &backend_path) {
             service.backends.push_back(read_backend(backend, backend_path));
         });
@@ -200,6 +202,43 @@ class Reader {
         return timeouts;
     }
 
+    HealthCheck read_health(const YamlNode &node, const std::string &path) {
+        HealthCheck health;
+        if (!check_keys(node, path, {"type", "port", "path", "status", "interval", "timeout", "rise", "fall"})) return health;
+        take(node, path, "type", health.type, [](std::string_view text) { return wrap(parse_health_type(text)); },
+             "a type of check", "give tcp, http or none");
+        take_number(node, path, "port", health.port, 1, 65535);
+        take(node, path, "path", health.path, [](const std::string &text) { return std::optional<std::string>(text); }, "a path",
+             "give one such as /healthz");
+        read_status(node, path, health.status);
+        const auto take_duration = [&](std::string_view key, std::uint32_t &milliseconds) {
+            take(node, path, key, milliseconds, parse_duration_ms, "a duration", "give a number of ms, s, m or h, such as 500ms or 2s");
+        };
+        take_duration("interval", health.interval_ms);
+        take_duration("timeout", health.timeout_ms);
+        take_number(node, path, "rise", health.rise, 1, kHealthCountMax);
+        take_number(node, path, "fall", health.fall, 1, kHealthCountMax);
+        return health;
+    }
+
+    /// One status, one range, or a list of them.
+    void read_status(const YamlNode &node, const std::string &path, std::vector<StatusRange> &status) {
+        const YamlNode *child = node.find("status");
+        if (child == nullptr || child->kind != YamlNode::Kind::kSequence) {
+            take(node, path, "status", status, parse_statuses, "an HTTP status", kStatusMend);
+            return;
+        }
+        std::string text;
+        for (const YamlNode::Entry &entry : child->entries) {
+            if (entry.value->kind != YamlNode::Kind::kScalar || !parse_statuses(entry.value->scalar))
+                return fail(entry.line, join(path, "status"), quoted(entry.value->scalar) + " is not an HTTP status", kStatusMend);
+            text += (text.empty() ? "" : ",") + entry.value->scalar;
+        }
+        if (auto ranges = parse_statuses(text)) status = std::move(*ranges);
+        else fail(child->line, join(path, "status"), fmt::format("{} elements", child->entries.size()),
+                  fmt::format("give 1..{}", kHealthStatusCountMax));
+    }
+
     Backend read_backend(const YamlNode &node, const std::string &path) {
         Backend backend;
         if (!check_keys(node, path, {"address", "weight", "drain"})) return backend;
@@ -208,6 +247,8 @@ class Reader {
         take(node, path, "drain", backend.drain, parse_yes_or_no, "a yes or no", "give true or false");
         return backend;
     }
+
+    static constexpr const char *kStatusMend = "give 100..599, a range such as 200-299, or a list of them";
 
     std::string_view file_name_;
     std::optional<Error> error_;

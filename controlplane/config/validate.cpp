@@ -71,6 +71,41 @@ Checked check_timeouts(const std::string &path, const Timeouts &timeouts) {
     return {};
 }
 
+bool is_path(std::string_view path) {
+    if (!path.starts_with('/') || path.size() > kHealthPathSizeMax) return false;
+    for (const char c : path)
+        if (c <= ' ' || c > '~' || c == '"' || c == '\\' || c == '#') return false;
+    return true;
+}
+
+Checked check_period(const std::string &field, std::uint32_t milliseconds, std::uint32_t low) {
+    if (milliseconds >= low && milliseconds <= kHealthPeriodMaxMs) return {};
+    return wrong(field, fmt::format("\"{}\" is out of range", format_duration_ms(milliseconds)),
+                 fmt::format("give {}..{}", format_duration_ms(low), format_duration_ms(kHealthPeriodMaxMs)));
+}
+
+Checked check_health(const std::string &path, const Service &service) {
+    const HealthCheck &health = service.health;
+    if (auto ok = check_period(path + ".interval", health.interval_ms, kHealthIntervalMinMs); !ok) return ok;
+    if (auto ok = check_period(path + ".timeout", health.timeout_ms, kHealthTimeoutMinMs); !ok) return ok;
+    for (const auto &[name, count] : {std::pair("rise", health.rise), std::pair("fall", health.fall)})
+        if (count == 0 || count > kHealthCountMax)
+            return wrong(fmt::format("{}.{}", path, name), fmt::format("\"{}\" is out of range", count),
+                         fmt::format("give 1..{}", kHealthCountMax));
+    if (!is_path(health.path))
+        return wrong(path + ".path", quoted(health.path) + " is not a path",
+                     "give one that begins with / and has no spaces, quotes, backslashes or #, such as /healthz");
+    if (health.status.empty()) return wrong(path + ".status", "is empty", "give what counts as good, such as 200");
+    const HealthCheck check = check_of(service);
+    if (check.type != HealthType::kNone && check.port == 0)
+        return wrong(path + ".port", "is missing: a service of port any has none of its own to check",
+                     "give the port to check, or type: none");
+    const bool is_for_http = health.path != HealthCheck{}.path || health.status != HealthCheck{}.status;
+    if (is_for_http && check.type != HealthType::kHttp && health.type != HealthType::kNone)
+        return wrong(path + ".type", "path and status are for checks of type http", "give type: http, or neither of them");
+    return {};
+}
+
 Checked check_backends(const std::string &path, const Service &service,
                        const std::set<std::uint32_t> &vips, const Balancer &balancer) {
     std::map<std::uint32_t, std::size_t> seen;
@@ -117,7 +152,11 @@ Checked check_service(const std::string &path, const Service &service, const Bal
                      fmt::format("\"true\" needs protocol tcp and forwarding gue, but this service is {} over {}",
                                  protocol_name(service.protocol), forwarding_name(service.forwarding)),
                      "give tcp over gue, or leave second_chance out");
-    return check_timeouts(path, service.timeouts);
+    if (service.on_dead != OnDead::kRehash && service.protocol == wire::kIpProtocolUdp)
+        return wrong(path + ".on_dead", fmt::format("\"{}\" is for TCP: UDP flows move at once", on_dead_name(service.on_dead)),
+                     "give rehash");
+    if (auto ok = check_timeouts(path, service.timeouts); !ok) return ok;
+    return check_health(path + ".health", service);
 }
 
 } // namespace

@@ -187,6 +187,32 @@ void render_dataplane(std::vector<MetricFamily> &families, const Sample &sample)
     families.push_back(packets.take());
 }
 
+void render_health(std::vector<MetricFamily> &families, const HealthSample &sample) {
+    Family up(kGauge, "fairlead_backend_up", "Whether health checks find a backend up; its grade as a label.");
+    Family transitions(kCounter, "fairlead_backend_health_transitions_total", "Changes of a backend's grade, by the grade it got.");
+    Family probes(kCounter, "fairlead_backend_probes_total", "Health probes of a backend, by what they found.");
+    for (const HealthSample::Backend &backend : sample.backends) {
+        const auto labels = [&backend](const char *name, std::string_view value) {
+            return Labels{{"service", backend.service}, {"backend", backend.address}, {name, std::string(value)}};
+        };
+        up.add(backend.grade == health::Grade::kUp ? 1.0 : 0.0, labels("grade", name_of(backend.grade)));
+        for (std::size_t grade = 0; grade < health::kGradeCount; ++grade)
+            transitions.add(backend.counts.transitions[grade], labels("grade", name_of(static_cast<health::Grade>(grade))));
+        for (std::size_t verdict = 0; verdict < health::kVerdictCount; ++verdict)
+            probes.add(backend.counts.probes[verdict], labels("result", name_of(static_cast<health::Verdict>(verdict))));
+    }
+    Family kept(kGauge, "fairlead_service_panic",
+                "Whether more than half of a service's backends are failing or dead, so that all are kept.");
+    for (const HealthSample::Service &service : sample.services) kept.add(service.is_kept ? 1.0 : 0.0, {{"service", service.name}});
+    for (Family *family : {&up, &transitions, &probes, &kept}) families.push_back(family->take());
+}
+
+/// A family without metrics is left out: some scrapers take its bare HELP line for an error.
+std::vector<MetricFamily> without_empty(std::vector<MetricFamily> families) {
+    std::erase_if(families, [](const MetricFamily &family) { return family.metric.empty(); });
+    return families;
+}
+
 } // namespace
 
 std::vector<MetricFamily> render(const Sample &sample) {
@@ -197,15 +223,14 @@ std::vector<MetricFamily> render(const Sample &sample) {
     Family up(kGauge, "fairlead_dataplane_up", "Whether the dataplane can be reached.");
     up.add(sample.up ? 1.0 : 0.0);
     families.push_back(up.take());
-    if (!sample.up) return families;
+    render_health(families, sample.health);
+    if (!sample.up) return without_empty(std::move(families));
 
     render_dataplane(families, sample);
     render_workers(families, sample.workers);
     render_services(families, sample.services);
     render_backends(families, sample.backends);
-    // A family without metrics is left out: some scrapers take its bare HELP line for an error.
-    std::erase_if(families, [](const MetricFamily &family) { return family.metric.empty(); });
-    return families;
+    return without_empty(std::move(families));
 }
 
 Collector::Collector(std::shared_ptr<Statistics> statistics) : statistics_(std::move(statistics)) {}

@@ -71,10 +71,32 @@ void Statistics::set_directory(std::shared_ptr<const Directory> directory) {
     directory_ = std::move(directory);
 }
 
+void Statistics::set_health(std::shared_ptr<const HealthDirectory> directory, std::shared_ptr<const health::Tally> tally) {
+    const std::lock_guard lock(mutex_);
+    health_ = std::move(directory);
+    tally_ = std::move(tally);
+}
+
+HealthSample Statistics::health_sample() const {
+    HealthSample sample;
+    if (!health_) return sample;
+    const auto counts = tally_->counts();
+    for (const HealthDirectory::Service &service : health_->services) {
+        sample.services.push_back({service.name, service.is_kept});
+        for (const auto &[key, grade] : service.backends) {
+            const auto counted = counts.find(key);
+            sample.backends.push_back({service.name, config::format_ipv4(wire::Be32::from_host(key.address)), grade,
+                                       counted == counts.end() ? health::Counts{} : counted->second});
+        }
+    }
+    return sample;
+}
+
 Sample Statistics::sample() {
     const std::lock_guard lock(mutex_);
     follow_dataplane();
     Sample sample;
+    sample.health = health_sample();
     sample.down_reason = down_reason_;
     if (!down_reason_.empty()) return sample;
 

@@ -12,9 +12,11 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "controlplane/error.hpp"
+#include "controlplane/health/tally.hpp"
 #include "controlplane/publish/counters_reader.hpp"
 
 namespace fairlead::metrics {
@@ -35,6 +37,31 @@ struct Directory {
     std::vector<Backend> backends;
 };
 
+/// The backends whose health is checked, in the order of the configuration.
+struct HealthDirectory {
+    struct Service {
+        std::string name;
+        bool is_kept = false; ///< too many of its backends are failing or dead: all count as up
+        std::vector<std::pair<health::BackendKey, health::Grade>> backends; ///< with the grades found
+    };
+    std::vector<Service> services;
+};
+
+struct HealthSample {
+    struct Backend {
+        std::string service;
+        std::string address;
+        health::Grade grade;
+        health::Counts counts;
+    };
+    struct Service {
+        std::string name;
+        bool is_kept = false;
+    };
+    std::vector<Service> services;
+    std::vector<Backend> backends;
+};
+
 struct ServiceSample {
     std::string name;
     wire::ServiceCounters counters;
@@ -46,9 +73,10 @@ struct BackendSample {
     wire::SlotCounters counters;
 };
 
-/// Everything at about one instant. When `up` is false the rest is empty.
+/// Everything at about one instant. When `up` is false the rest is empty, but for the health.
 struct Sample {
     bool up = false;
+    HealthSample health;
     std::string down_reason;
     wire::CountersHeader dataplane{};
     std::vector<wire::WorkerCounters> workers;          ///< by worker number
@@ -65,6 +93,9 @@ class Statistics {
     /// To be called before the generation that it describes is published.
     void set_directory(std::shared_ptr<const Directory> directory);
 
+    /// What health checks have found, and who counts them.
+    void set_health(std::shared_ptr<const HealthDirectory> directory, std::shared_ptr<const health::Tally> tally);
+
     [[nodiscard]] Sample sample();
 
   private:
@@ -75,6 +106,7 @@ class Statistics {
     template <class Counters> using Tenancies = std::map<std::uint32_t, Tenancy<Counters>>;
 
     void follow_dataplane();
+    [[nodiscard]] HealthSample health_sample() const;
 
     std::shared_ptr<publish::CountersReader> reader_;
     std::mutex mutex_;
@@ -82,6 +114,8 @@ class Statistics {
     bool has_directory_ = false;                 ///< the controller has given one
     std::shared_ptr<const publish::CountersMap> counters_; ///< as last read; null: never
     std::string down_reason_;                              ///< empty: counters_ is of a running dataplane
+    std::shared_ptr<const HealthDirectory> health_;        ///< null: none was given
+    std::shared_ptr<const health::Tally> tally_;           ///< null: none was given
     Tenancies<wire::ServiceCounters> services_;
     Tenancies<wire::SlotCounters> slots_;
 };

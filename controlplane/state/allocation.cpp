@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "controlplane/state/health_record.hpp"
+
 namespace fairlead::state {
 
 namespace {
@@ -36,23 +38,38 @@ void end_quarantines(std::map<std::uint16_t, Quarantine> &resting, std::uint64_t
     std::erase_if(resting, [now_s](const auto &entry) { return entry.second.until_s <= now_s; });
 }
 
+struct Wanted {
+    std::set<std::uint32_t> addresses;
+    std::uint8_t state_on_removal; ///< of the slots of backends that are no longer there
+};
+
+/// The slots of a service that is gone say nothing any more: no packet finds the service.
+void forget_departed_of(Allocation &allocation, std::uint16_t service) {
+    for (auto &[slot, quarantine] : allocation.resting_slots)
+        if (quarantine.departed && quarantine.departed->service == service) quarantine.departed.reset();
+}
+
 /// Puts what `config` no longer names into quarantine.
 void release_unused(Allocation &allocation, const config::Config &config, std::uint64_t now_s) {
-    std::map<ServiceKey, std::set<std::uint32_t>> wanted;
+    std::map<ServiceKey, Wanted> wanted;
     for (const config::Service &service : config.services) {
-        auto &addresses = wanted[key_of(service)];
-        for (const config::Backend &backend : service.backends) addresses.insert(backend.address.host());
+        Wanted &entry = wanted[key_of(service)];
+        entry.state_on_removal = state_on_dead(service, wire::kSlotFree);
+        for (const config::Backend &backend : service.backends) entry.addresses.insert(backend.address.host());
     }
     for (auto entry = allocation.services.begin(); entry != allocation.services.end();) {
         auto &[key, lease] = *entry;
         const Quarantine quarantine{now_s + lease.longest_timeout_s, lease.longest_timeout_s};
         const auto service = wanted.find(key);
         std::erase_if(lease.slots, [&](const auto &slot) {
-            if (service != wanted.end() && service->second.contains(slot.first)) return false;
-            allocation.resting_slots[slot.second.slot] = quarantine;
+            if (service != wanted.end() && service->second.addresses.contains(slot.first)) return false;
+            Quarantine &resting = allocation.resting_slots[slot.second.slot] = quarantine;
+            if (service != wanted.end() && service->second.state_on_removal != wire::kSlotFree)
+                resting.departed = {slot.first, slot.second.creation_id, lease.index, service->second.state_on_removal};
             return true;
         });
         if (service == wanted.end()) {
+            forget_departed_of(allocation, lease.index);
             allocation.resting_services[lease.index] = quarantine;
             entry = allocation.services.erase(entry);
         } else {
@@ -92,6 +109,20 @@ std::uint16_t epoch_of(wire::Be32 address, std::uint64_t creation_id) {
 
 std::uint32_t longest_timeout_s(const config::Timeouts &timeouts) {
     return std::max({timeouts.half_open_s, timeouts.established_s, timeouts.closing_s, timeouts.udp_s});
+}
+
+std::vector<std::pair<std::uint16_t, Departed>> departed_of(const Allocation &allocation) {
+    std::vector<std::pair<std::uint16_t, Departed>> list;
+    for (const auto &[slot, quarantine] : allocation.resting_slots)
+        if (quarantine.departed) list.emplace_back(slot, *quarantine.departed);
+    return list;
+}
+
+std::optional<std::uint64_t> first_departure_end_s(const Allocation &allocation) {
+    std::optional<std::uint64_t> first_s;
+    for (const auto &[slot, quarantine] : allocation.resting_slots)
+        if (quarantine.departed) first_s = std::min(first_s.value_or(UINT64_MAX), quarantine.until_s);
+    return first_s;
 }
 
 std::expected<Allocation, Error> allocate(const Allocation &before, const config::Config &config, std::uint64_t now_s) {

@@ -17,6 +17,9 @@
 #include <cstdint>
 #include <expected>
 #include <map>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "controlplane/config/config.hpp"
 #include "controlplane/error.hpp"
@@ -49,9 +52,20 @@ struct ServiceLease {
     [[nodiscard]] bool operator==(const ServiceLease &) const = default;
 };
 
+/// A removed backend that its slot still stands for, because its service is `on_dead: reset` or `keep`.
+struct Departed {
+    std::uint32_t address = 0;     ///< host order
+    std::uint64_t creation_id = 0; ///< with the address: the slot's epoch
+    std::uint16_t service = 0;     ///< index; the service is still there
+    std::uint8_t state = 0;        ///< wire::kSlotReset or kSlotDraining
+
+    [[nodiscard]] bool operator==(const Departed &) const = default;
+};
+
 struct Quarantine {
     std::uint64_t until_s = 0;
     std::uint32_t period_s = 0; ///< to begin anew when the clock did (another boot)
+    std::optional<Departed> departed = {}; ///< of a slot; nothing: it is published as free
 
     [[nodiscard]] bool operator==(const Quarantine &) const = default;
 };
@@ -66,7 +80,8 @@ struct Allocation {
 };
 
 /// The leases for `config`: those of `before` that it still needs, the rest put into quarantine, new ones
-/// at the lowest free places, in the order of the configuration. Errors: every place is taken or rests.
+/// at the lowest free places, in the order of the configuration. The slot of a backend that its service
+/// has lost stays its own in quarantine where the service is `on_dead: reset` or `keep`. Errors: every place is taken or rests.
 [[nodiscard]] std::expected<Allocation, Error> allocate(const Allocation &before, const config::Config &config,
                                                         std::uint64_t now_s);
 
@@ -74,6 +89,12 @@ struct Allocation {
 /// counter alone, so that a control plane with lost or older state does not repeat an epoch for
 /// another address but by chance of 1 in 65,536.
 [[nodiscard]] std::uint16_t epoch_of(wire::Be32 address, std::uint64_t creation_id);
+
+/// The slots that still stand for a removed backend, ascending.
+[[nodiscard]] std::vector<std::pair<std::uint16_t, Departed>> departed_of(const Allocation &allocation);
+
+/// When the first slot that still stands for a removed backend is to be freed; nothing: there is none.
+[[nodiscard]] std::optional<std::uint64_t> first_departure_end_s(const Allocation &allocation);
 
 [[nodiscard]] std::uint32_t longest_timeout_s(const config::Timeouts &timeouts);
 

@@ -2,15 +2,14 @@
 #include "controlplane/state/controller.hpp"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "controlplane/nexthop/vip_routes.hpp"
 #include "controlplane/state/directory.hpp"
 #include "controlplane/state/first_state.hpp"
+#include "controlplane/state/removal.hpp"
 
 namespace fairlead::state {
 
@@ -19,26 +18,8 @@ namespace {
 using Kind = publish::PublishFailure::Kind;
 
 constexpr std::chrono::seconds kRetry{10};
+constexpr std::chrono::milliseconds kCoalesce{5}; ///< backends that go together are one generation
 constexpr const char *kNotConnected = "saved; dataplane not connected";
-
-std::vector<wire::Be32> vips_of(const config::Config &config, const config::Config *also) {
-    std::set<std::uint32_t> vips;
-    for (const config::Service &service : config.services) vips.insert(service.vip.host());
-    if (also != nullptr)
-        for (const config::Service &service : also->services) vips.insert(service.vip.host());
-    std::vector<wire::Be32> list;
-    for (const std::uint32_t vip : vips) list.push_back(wire::Be32::from_host(vip));
-    return list;
-}
-
-std::vector<wire::Be32> backends_of(const config::Config &config) {
-    std::set<std::uint32_t> addresses;
-    for (const config::Service &service : config.services)
-        for (const config::Backend &backend : service.backends) addresses.insert(backend.address.host());
-    std::vector<wire::Be32> list;
-    for (const std::uint32_t address : addresses) list.push_back(wire::Be32::from_host(address));
-    return list;
-}
 
 std::unexpected<ChangeRefusal> refused(ChangeRefusal::Kind kind, Error error) {
     return std::unexpected(ChangeRefusal{kind, std::move(error)});
@@ -53,7 +34,8 @@ std::string reason_to_retry(const std::expected<void, publish::PublishFailure> &
 } // namespace
 
 Controller::Controller(ControllerOptions options, std::shared_ptr<metrics::Statistics> statistics, StateFile file)
-    : options_(std::move(options)), statistics_(std::move(statistics)), file_(std::move(file)) {}
+    : options_(std::move(options)), statistics_(std::move(statistics)), file_(std::move(file)),
+      blackholes_(options_.has_vip_blackholes) {}
 
 std::expected<std::unique_ptr<Controller>, Error> Controller::start(ControllerOptions options,
                                                                     std::shared_ptr<metrics::Statistics> statistics) {
@@ -65,6 +47,7 @@ std::expected<std::unique_ptr<Controller>, Error> Controller::start(ControllerOp
 }
 
 Controller::~Controller() {
+    health_.reset(); // it calls back
     {
         const std::lock_guard lock(mutex_);
         is_stopping_ = true;
@@ -103,7 +86,7 @@ std::expected<void, Error> Controller::begin() {
     RowSet rows = row_sets_.build({}, state);
     standing_ = {std::move(state), std::move(rows)};
     follow_next_hops();
-    set_blackholes(nullptr);
+    blackholes_.set(standing_.state.config, nullptr);
     statistics_->set_directory(directory_of(standing_.state));
     describe_standing();
     if (*saved) log_file_standing();
@@ -123,45 +106,58 @@ std::expected<void, Error> Controller::begin() {
                                        },
                                    .on_disconnect =
                                        [](const Error &error) { spdlog::warn("dataplane lost: {}", error.format()); }});
+    if (options_.has_health_checks) {
+        auto engine = health::Engine::open(
+            [this] {
+                const std::lock_guard lock(mutex_);
+                has_health_changed_ = true;
+                wakeup_.notify_all();
+            },
+            tally_);
+        if (!engine) return std::unexpected(std::move(engine.error()));
+        health_ = std::move(*engine);
+        follow_health();
+    }
     thread_ = std::thread([this] { run(); });
     return {};
-}
-
-void Controller::log_file_standing() const {
-    const std::string &file = options_.config_file;
-    switch (file_standing()) {
-    case FileStanding::kNone: spdlog::info("running from saved state"); break;
-    case FileStanding::kSame: spdlog::info("running from saved state; {} says the same", file); break;
-    case FileStanding::kUnchanged:
-        spdlog::info("running from saved state, which was changed through the API since {} was applied", file);
-        break;
-    case FileStanding::kDiffers:
-        spdlog::warn("running from saved state; {} differs: apply it with fairlead apply -f {}", file, file);
-        break;
-    case FileStanding::kUnreadable:
-        spdlog::warn("running from saved state; {} cannot be used: see fairlead check -f {}", file, file);
-        break;
-    }
 }
 
 void Controller::run() {
     std::unique_lock lock(mutex_);
     while (true) {
-        const auto has_work = [this] { return is_stopping_ || has_connected_ || have_hops_changed_ || !tasks_.empty(); };
-        // What the dataplane refused without a change of ours to take back (it may have lacked memory) is tried again.
-        const bool is_retry = !refusal_.empty() && !wakeup_.wait_for(lock, kRetry, has_work);
-        if (!is_retry) wakeup_.wait(lock, has_work);
+        const auto has_work = [this] {
+            return is_stopping_ || has_connected_ || have_hops_changed_ || has_health_changed_ || !tasks_.empty();
+        };
+        const auto deadline = next_deadline();
+        const bool is_woken = deadline ? wakeup_.wait_until(lock, *deadline, has_work) : (wakeup_.wait(lock, has_work), true);
         if (is_stopping_ && tasks_.empty()) return;
+        if (has_health_changed_) wakeup_.wait_for(lock, kCoalesce, [this] { return is_stopping_; });
         const bool has_connected = std::exchange(has_connected_, false);
         const bool have_hops_changed = std::exchange(have_hops_changed_, false);
+        const bool has_health_changed = std::exchange(has_health_changed_, false);
         const std::deque<std::function<void()>> tasks = std::exchange(tasks_, {});
         lock.unlock();
+        if (has_health_changed) take_found_health();
         if (has_connected) republish("dataplane connected");
-        else if (is_retry) republish("again, after a refusal");
+        else if (!is_woken && !refusal_.empty()) republish("again, after a refusal");
         else if (have_hops_changed) take_changed_hops();
+        if (!is_woken) free_departed();
         for (const std::function<void()> &task : tasks) task();
         lock.lock();
     }
+}
+
+/// When there is something to do that no event tells of.
+std::optional<std::chrono::steady_clock::time_point> Controller::next_deadline() const {
+    const auto now = std::chrono::steady_clock::now();
+    std::optional<std::chrono::steady_clock::time_point> deadline;
+    if (const auto end_s = first_departure_end_s(standing_.state.allocation)) {
+        const std::uint64_t now_s = BootClock::read().now_s;
+        deadline = now + std::chrono::seconds(*end_s > now_s ? *end_s - now_s : 0);
+    }
+    // What the dataplane refused without a change of ours to take back (it may have lacked memory) is tried again.
+    if (!refusal_.empty()) deadline = std::min(deadline.value_or(now + kRetry), now + kRetry);
+    return deadline;
 }
 
 std::expected<ChangeOutcome, ChangeRefusal> Controller::change(Mutation mutation, ChangeOptions options) {
@@ -177,11 +173,11 @@ std::expected<ChangeOutcome, ChangeRefusal> Controller::change(Mutation mutation
 }
 
 std::expected<ChangeOutcome, ChangeRefusal> Controller::apply(std::string_view text, const std::string &file_name,
-                                                              bool is_dry_run) {
+                                                              bool is_dry_run, bool is_forced) {
     auto parsed = config::parse(text, file_name);
     if (!parsed) return refused(ChangeRefusal::Kind::kRequest, std::move(parsed.error()));
     return change([&](const config::Config &) -> Changed { return std::move(*parsed); },
-                  {.is_dry_run = is_dry_run, .config_digest = digest_of(text)});
+                  {.is_dry_run = is_dry_run, .is_forced = is_forced, .config_digest = digest_of(text)});
 }
 
 std::expected<std::string, Error> Controller::export_state() {
@@ -196,7 +192,8 @@ std::expected<std::string, Error> Controller::export_state() {
     return text.get();
 }
 
-std::expected<ChangeOutcome, ChangeRefusal> Controller::import_state(std::string_view text, const std::string &file_name) {
+std::expected<ChangeOutcome, ChangeRefusal> Controller::import_state(std::string_view text, const std::string &file_name,
+                                                                     bool is_forced) {
     auto imported = parse_state(text, file_name, BootClock::read());
     if (!imported) {
         imported.error().mend = "export it again from the balancer that has it; nothing is changed here";
@@ -209,7 +206,7 @@ std::expected<ChangeOutcome, ChangeRefusal> Controller::import_state(std::string
         if (auto ok = config::validate(config); !ok) return std::unexpected(std::move(ok.error()));
         return config;
     };
-    return change(mutation, {.imported = &*imported});
+    return change(mutation, {.is_forced = is_forced, .imported = &*imported});
 }
 
 /// The whole way of one change; see the file comment of controller.hpp.
@@ -222,12 +219,19 @@ Controller::Done Controller::make_change(const Mutation &mutation, const ChangeO
     if (!allocation) return refused(ChangeRefusal::Kind::kRequest, std::move(allocation.error()));
 
     ChangeOutcome outcome;
+    if (const auto removed = removed_backends(standing_.state.config, *config); !removed.empty() && !options.is_forced) {
+        auto warnings = check_removal(removed, statistics_->sample());
+        if (!warnings) return refused(ChangeRefusal::Kind::kRequest, std::move(warnings.error()));
+        outcome.warnings = std::move(*warnings);
+    }
     DesiredState state{.config = std::move(*config),
                        .allocation = std::move(*allocation),
                        .histories = {},
                        .seed = base.seed,
                        .generation = standing_.state.generation,
+                       .health = {},
                        .config_digest = options.config_digest.empty() ? standing_.state.config_digest : options.config_digest};
+    state.health = keep_checked(base.health, state.config);
     state.seed = state.config.balancer.seed.value_or(state.seed);
     if (state.seed != standing_.state.seed)
         outcome.warnings.emplace_back("the seed changed: open connections are looked up anew, and some of them break");
@@ -237,7 +241,8 @@ Controller::Done Controller::make_change(const Mutation &mutation, const ChangeO
         return outcome;
     }
     std::string not_adopted = kNotConnected;
-    const bool is_new = state.config != standing_.state.config || state.seed != standing_.state.seed || options.imported != nullptr;
+    const bool is_new = options.imported != nullptr || state.config != standing_.state.config || state.seed != standing_.state.seed ||
+                        departed_of(state.allocation) != departed_of(standing_.state.allocation);
     if (is_new) state.generation = next_generation();
 
     RowSet rows = row_sets_.build(standing_.rows, state);
@@ -245,7 +250,8 @@ Controller::Done Controller::make_change(const Mutation &mutation, const ChangeO
     Standing before = std::exchange(standing_, Standing{std::move(state), std::move(rows)});
 
     if (is_new) {
-        set_blackholes(&before.state.config);
+        follow_health();
+        blackholes_.set(standing_.state.config, &before.state.config);
         follow_next_hops();
         const auto published = publish_standing();
         if (!published && published.error().kind == Kind::kRefused) {
@@ -256,13 +262,13 @@ Controller::Done Controller::make_change(const Mutation &mutation, const ChangeO
         if (!published && published.error().kind != Kind::kDisconnected) not_adopted = "saved; " + published.error().error.format();
         spdlog::info("generation {}: {}", standing_.state.generation, published ? "adopted" : not_adopted);
     }
-    set_blackholes(nullptr);
+    blackholes_.set(standing_.state.config, nullptr);
     describe_standing();
     const publish::PublisherStatus dataplane = publisher_->status();
     outcome.generation = standing_.state.generation;
     outcome.is_adopted = dataplane.connected && dataplane.generation == standing_.state.generation;
     if (!outcome.is_adopted) outcome.warnings.push_back(std::move(not_adopted));
-    for (const std::string &warning : blackhole_warnings_) outcome.warnings.push_back(warning);
+    for (const std::string &warning : blackholes_.warnings()) outcome.warnings.push_back(warning);
     for (std::string &warning : next_hop_warnings()) outcome.warnings.push_back(std::move(warning));
     if (const std::string trouble = next_hop_trouble(); !trouble.empty()) outcome.warnings.push_back("next hops: " + trouble);
     return outcome;
@@ -276,8 +282,9 @@ void Controller::take_back(Standing before) {
         spdlog::error("the state before could not be saved again; a restart would try the refused change: {}",
                       ok.error().format());
     statistics_->set_directory(directory_of(standing_.state));
-    set_blackholes(nullptr);
+    blackholes_.set(standing_.state.config, nullptr);
     follow_next_hops();
+    follow_health();
     describe_standing();
 }
 
@@ -294,9 +301,43 @@ void Controller::republish(std::string_view why) {
 }
 
 void Controller::take_changed_hops() {
-    if (!vips_blackholed_) set_blackholes(nullptr); // what was in the way may have gone with a route or an address
+    if (!blackholes_.are_whole()) blackholes_.set(standing_.state.config, nullptr); // what was in the way may have gone with a route or an address
     if (publisher_->status().connected && hops_of(forwarding_now()) != hops_published_) republish("next hops changed");
     else describe_standing();
+}
+
+/// What the engine found since it was last asked: a new generation where rows or slots are not as they were.
+void Controller::take_found_health() {
+    DesiredState &state = standing_.state;
+    HealthRecord record = with_found(state.health, state.config, state.allocation, health_->found());
+    if (record == state.health) return;
+    for (const HealthChange &change : describe_changes(state.health, record, state.config))
+        spdlog::log(change.to == health::Grade::kUp ? spdlog::level::info : spdlog::level::warn, "{}", change.text);
+    bool is_visible = false;
+    for (const config::Service &service : state.config.services) {
+        const ServiceHealth before = judge(service, state.health), after = judge(service, record);
+        is_visible |= before.grades != after.grades;
+        if (after.is_kept && !before.is_kept) spdlog::error("{}", describe_kept(service, after));
+        if (before.is_kept && !after.is_kept) spdlog::info("{}: half of the backends or more are up: grades count again", service.name);
+    }
+    state.health = std::move(record);
+    if (is_visible) {
+        state.histories = histories_after(state, state);
+        standing_.rows = row_sets_.build(standing_.rows, state);
+        return republish("health");
+    }
+    if (auto ok = file_.save(state, BootClock::read()); !ok) spdlog::error("{}", ok.error().format());
+    describe_standing();
+}
+
+/// Frees the slots of removed backends that no connection can name any more.
+void Controller::free_departed() {
+    DesiredState &state = standing_.state;
+    auto allocation = allocate(state.allocation, state.config, BootClock::read().now_s);
+    if (!allocation || departed_of(*allocation) == departed_of(state.allocation)) return;
+    state.allocation = std::move(*allocation);
+    follow_next_hops();
+    republish("the slot of a removed backend is free");
 }
 
 publish::ForwardingState Controller::forwarding_now() const {
@@ -309,8 +350,18 @@ std::uint64_t Controller::next_generation() const {
 }
 
 void Controller::follow_next_hops() {
-    const config::Config &config = standing_.state.config;
-    resolver_->set_targets(config.balancer.next_hop_mac ? std::vector<wire::Be32>{} : backends_of(config));
+    const DesiredState &state = standing_.state;
+    std::vector<wire::Be32> addresses;
+    if (!state.config.balancer.next_hop_mac) {
+        addresses = backends_of(state.config);
+        for (const auto &[slot, departed] : departed_of(state.allocation)) addresses.push_back(wire::Be32::from_host(departed.address));
+    }
+    resolver_->set_targets(std::move(addresses));
+}
+
+void Controller::follow_health() {
+    const DesiredState &state = standing_.state;
+    if (health_) health_->set_targets(targets_of(state.config, state.allocation, state.health));
 }
 
 /// Publishes what stands. A dataplane that turns out to be ahead gets a higher number.
@@ -339,87 +390,6 @@ std::expected<void, publish::PublishFailure> Controller::publish_standing() {
         if (auto ok = file_.save(standing_.state, BootClock::read()); !ok)
             spdlog::error("generation {} is published unsaved: {}", standing_.state.generation, ok.error().format());
     }
-}
-
-/// Blackholes the VIPs of what stands, and those of `also` while both generations may be running.
-void Controller::set_blackholes(const config::Config *also) {
-    if (!options_.has_vip_blackholes) return;
-    std::vector<wire::Be32> vips = vips_of(standing_.state.config, also);
-    if (vips == vips_blackholed_) return;
-    const auto change = nexthop::set_vip_blackholes(vips);
-    std::vector<std::string> warnings;
-    if (!change) warnings.push_back("VIPs are not blackholed in this host's kernel: " + change.error().format());
-    else
-        for (const Error &conflict : change->conflicts) warnings.push_back(conflict.format());
-    // Only what is whole is remembered: with a conflict the next change tries again.
-    vips_blackholed_ = warnings.empty() ? std::optional(std::move(vips)) : std::nullopt;
-    if (warnings == blackhole_warnings_) return;
-    blackhole_warnings_ = std::move(warnings);
-    for (const std::string &warning : blackhole_warnings_) spdlog::warn("{}", warning);
-}
-
-/// A sentence for each backend that traffic cannot be sent to; of very many, the first.
-std::vector<std::string> Controller::next_hop_warnings() const {
-    constexpr std::size_t kNamedMax = 8;
-    std::vector<std::string> warnings;
-    const config::Config &config = standing_.state.config;
-    if (config.balancer.next_hop_mac) return warnings;
-    std::size_t unresolved = 0;
-    for (const wire::Be32 address : backends_of(config)) {
-        const nexthop::NextHop hop = resolver_->find(address);
-        if (!hop.resolved && ++unresolved <= kNamedMax)
-            warnings.push_back(fmt::format("backend {} has no next hop: {}", config::format_ipv4(address), nexthop::describe(hop.state)));
-    }
-    if (unresolved > kNamedMax)
-        warnings.push_back(fmt::format("{} more backends have no next hop: see fairlead backend list", unresolved - kNamedMax));
-    return warnings;
-}
-
-/// Leaves a new View for the readers.
-void Controller::describe_standing() {
-    auto view = std::make_shared<View>();
-    const DesiredState &state = standing_.state;
-    view->config = state.config;
-    view->generation = state.generation;
-    view->config_digest = state.config_digest;
-    view->warnings = blackhole_warnings_;
-    for (std::string &warning : next_hop_warnings()) view->warnings.push_back(std::move(warning));
-    if (!refusal_.empty()) view->warnings.push_back("the dataplane refused the last generation: " + refusal_);
-    for (const config::Service &service : state.config.services) {
-        const ServiceRows &rows = *standing_.rows.at(key_of(service));
-        View::ServiceView &entry = view->services.emplace_back();
-        entry.name = service.name;
-        entry.rows_digest = rows.digest;
-        entry.row_count = static_cast<std::uint32_t>(rows.rows.size());
-        const tables::SetHistory &history = state.histories.at(key_of(service));
-        entry.history_digest = history.digest();
-        entry.history_sets = static_cast<std::uint32_t>(history.sets().size());
-        entry.backends = static_cast<std::uint32_t>(service.backends.size());
-        for (const config::Backend &backend : service.backends) {
-            entry.backends_taking += !backend.drain && backend.weight > 0;
-            if (!state.config.balancer.next_hop_mac && !resolver_->find(backend.address).resolved)
-                entry.backends_unresolved.push_back(backend.address);
-        }
-    }
-    const std::lock_guard lock(mutex_);
-    view_ = std::move(view);
-}
-
-std::shared_ptr<const View> Controller::view() const {
-    const std::lock_guard lock(mutex_);
-    return view_;
-}
-
-FileStanding Controller::file_standing() const {
-    if (options_.config_file.empty()) return FileStanding::kNone;
-    const auto text = config::read_config_text(options_.config_file);
-    if (!text) return FileStanding::kUnreadable;
-    const auto current = view();
-    const bool is_unchanged = digest_of(*text) == current->config_digest;
-    const auto parsed = config::parse(*text, options_.config_file);
-    if (!parsed) return FileStanding::kUnreadable;
-    if (*parsed == current->config) return FileStanding::kSame;
-    return is_unchanged ? FileStanding::kUnchanged : FileStanding::kDiffers;
 }
 
 } // namespace fairlead::state

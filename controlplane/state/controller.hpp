@@ -9,7 +9,8 @@
 /// dataplane refuses is taken back whole, and the state before is saved again.
 ///
 /// Without a dataplane changes are saved; when one connects it gets the whole state as a new
-/// generation. So it does when a next hop changes.
+/// generation. So it does when a next hop changes, when health checks find a backend otherwise than
+/// it was, and when the slot of a removed backend is to be freed at last.
 #pragma once
 
 #include <chrono>
@@ -26,9 +27,11 @@
 #include <vector>
 
 #include "controlplane/error.hpp"
+#include "controlplane/health/engine.hpp"
 #include "controlplane/metrics/statistics.hpp"
 #include "controlplane/nexthop/resolver.hpp"
 #include "controlplane/publish/publisher.hpp"
+#include "controlplane/state/blackholes.hpp"
 #include "controlplane/state/forwarding_state.hpp"
 #include "controlplane/state/mutations.hpp"
 #include "controlplane/state/row_sets.hpp"
@@ -42,6 +45,7 @@ struct ControllerOptions {
     std::string dataplane_socket;
     std::string config_file;            ///< empty: none
     bool has_vip_blackholes = true;
+    bool has_health_checks = true;      ///< false: nothing is probed, grades stay as saved
     std::chrono::milliseconds settle{500}; ///< how long a change waits for the next hops of new backends
 };
 
@@ -71,13 +75,15 @@ struct View {
         std::uint64_t history_digest = 0;      ///< of the sets of backends that are remembered
         std::uint32_t history_sets = 0;
         std::uint32_t backends = 0;
-        std::uint32_t backends_taking = 0;     ///< neither drained nor of weight 0
+        std::uint32_t backends_taking = 0;     ///< neither drained nor of weight 0, and up
+        ServiceHealth health;
         std::vector<wire::Be32> backends_unresolved; ///< without a next hop
     };
     config::Config config;
     std::uint64_t generation = 0; ///< the desired one
     std::string config_digest;    ///< of the text that was applied last
-    std::vector<ServiceView> services;
+    std::vector<ServiceView> services; ///< in the order of config.services
+    HealthRecord health;          ///< as found
     std::vector<std::string> warnings; ///< what is not as it should be, now
 };
 
@@ -95,8 +101,9 @@ class Controller {
     using Mutation = std::function<Changed(const config::Config &)>;
     struct ChangeOptions {
         bool is_dry_run = false;        ///< check everything, change nothing
+        bool is_forced = false;         ///< remove backends whatever connections they have
         std::string config_digest = {}; ///< not empty: of the whole text that is applied
-        const DesiredState *imported = nullptr; ///< seed, leases and histories to go on from, instead of those that stand
+        const DesiredState *imported = nullptr; ///< seed, leases, histories and health to go on from, instead of those that stand
     };
 
     /// Loads the saved state, or begins from the file when there is none, and starts.
@@ -115,14 +122,15 @@ class Controller {
 
     /// Parses `text` and makes it the whole configuration.
     [[nodiscard]] std::expected<ChangeOutcome, ChangeRefusal> apply(std::string_view text, const std::string &file_name,
-                                                                    bool is_dry_run);
+                                                                    bool is_dry_run, bool is_forced = false);
 
     /// The state as text, the seed included; import_state() of another balancer takes it.
     [[nodiscard]] std::expected<std::string, Error> export_state();
 
-    /// Takes another balancer's state over as one change: configuration, seed, leases, quarantines (which begin anew)
-    /// and histories. What names this host on its links stays: balancer.source_address and next_hop_mac.
-    [[nodiscard]] std::expected<ChangeOutcome, ChangeRefusal> import_state(std::string_view text, const std::string &file_name);
+    /// Takes another balancer's state over as one change: configuration, seed, leases, quarantines (which begin anew),
+    /// histories and health. What names this host on its links stays: balancer.source_address and next_hop_mac.
+    [[nodiscard]] std::expected<ChangeOutcome, ChangeRefusal> import_state(std::string_view text, const std::string &file_name,
+                                                                           bool is_forced = false);
 
     [[nodiscard]] std::shared_ptr<const View> view() const;
     [[nodiscard]] publish::PublisherStatus dataplane() const { return publisher_->status(); }
@@ -147,8 +155,11 @@ class Controller {
     void take_back(Standing before);
     void republish(std::string_view why);
     void take_changed_hops();
+    void take_found_health();
+    void free_departed();
     void follow_next_hops();
-    void set_blackholes(const config::Config *also);
+    void follow_health();
+    [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> next_deadline() const;
     void describe_standing();
     [[nodiscard]] std::vector<std::string> next_hop_warnings() const;
     [[nodiscard]] std::expected<void, publish::PublishFailure> publish_standing();
@@ -164,8 +175,7 @@ class Controller {
     RowSets row_sets_;
     SnapshotFactory snapshot_factory_;
     std::vector<Hop> hops_published_;         ///< those of the generation adopted last
-    std::optional<std::vector<wire::Be32>> vips_blackholed_; ///< ascending; nothing: not all of them are
-    std::vector<std::string> blackhole_warnings_;
+    Blackholes blackholes_;
     std::string refusal_; ///< of the generation published last; empty: none
 
     mutable std::mutex mutex_; ///< guards what follows
@@ -173,11 +183,14 @@ class Controller {
     std::deque<std::function<void()>> tasks_;
     bool has_connected_ = false;
     bool have_hops_changed_ = false;
+    bool has_health_changed_ = false;
     bool is_stopping_ = false;
     std::shared_ptr<const View> view_;
 
     std::unique_ptr<nexthop::NextHopResolver> resolver_;
     std::unique_ptr<publish::Publisher> publisher_;
+    std::shared_ptr<health::Tally> tally_ = std::make_shared<health::Tally>();
+    std::unique_ptr<health::Engine> health_; ///< null: nothing is probed
     std::thread thread_; ///< last: it uses all of the above
 };
 

@@ -16,4 +16,16 @@ std::shared_ptr<const metrics::Directory> directory_of(const DesiredState &state
     return directory;
 }
 
+std::shared_ptr<const metrics::HealthDirectory> health_directory_of(const DesiredState &state) {
+    auto directory = std::make_shared<metrics::HealthDirectory>();
+    for (const config::Service &service : state.config.services) {
+        if (config::check_of(service).type == config::HealthType::kNone) continue;
+        directory->services.push_back({service.name, judge(service, state.health).is_kept, {}});
+        for (const config::Backend &backend : service.backends)
+            directory->services.back().backends.emplace_back(health::key_of(service, backend.address),
+                                                             grade_of(state.health, service, backend));
+    }
+    return directory;
+}
+
 } // namespace fairlead::state

@@ -12,4 +12,7 @@ namespace fairlead::state {
 /// What the counters' indices mean in `state`.
 [[nodiscard]] std::shared_ptr<const metrics::Directory> directory_of(const DesiredState &state);
 
+/// The backends of `state` that are checked, with the grades found.
+[[nodiscard]] std::shared_ptr<const metrics::HealthDirectory> health_directory_of(const DesiredState &state);
+
 } // namespace fairlead::state

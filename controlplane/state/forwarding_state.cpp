@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/state/forwarding_state.hpp"
 
+#include <set>
+
 namespace fairlead::state {
 
 namespace {
@@ -21,27 +23,27 @@ publish::ForwardingService service_of(const config::Service &service, const Serv
     };
 }
 
-publish::ForwardingSlot slot_of(const config::Balancer &balancer, const config::Backend &backend,
-                                const SlotLease &lease, std::uint16_t service, const HopOf &hop_of) {
-    publish::ForwardingSlot slot{
-        .slot = lease.slot,
-        .address = backend.address,
-        .epoch = lease.epoch,
-        .service = service,
-        .state = backend.drain || backend.weight == 0 ? std::uint8_t{wire::kSlotDraining} : std::uint8_t{wire::kSlotUp},
-    };
+void set_hop(publish::ForwardingSlot &slot, const config::Balancer &balancer, const HopOf &hop_of) {
     if (balancer.next_hop_mac) {
         slot.mac = *balancer.next_hop_mac;
         slot.resolved = true;
     } else {
-        const nexthop::NextHop hop = hop_of(backend.address);
+        const nexthop::NextHop hop = hop_of(slot.address);
         slot.mac = hop.mac;
         slot.resolved = hop.resolved;
     }
-    return slot;
 }
 
 } // namespace
+
+std::vector<wire::Be32> backends_of(const config::Config &config) {
+    std::set<std::uint32_t> addresses;
+    for (const config::Service &service : config.services)
+        for (const config::Backend &backend : service.backends) addresses.insert(backend.address.host());
+    std::vector<wire::Be32> list;
+    for (const std::uint32_t address : addresses) list.push_back(wire::Be32::from_host(address));
+    return list;
+}
 
 publish::ForwardingState forwarding_state(const DesiredState &state, const RowSet &rows,
                                           std::uint64_t hops_segment_id, const HopOf &hop_of) {
@@ -60,9 +62,26 @@ publish::ForwardingState forwarding_state(const DesiredState &state, const RowSe
         const ServiceKey key = key_of(service);
         const ServiceLease &lease = state.allocation.services.at(key);
         forwarding.services.push_back(service_of(service, lease, rows.at(key)->segment_id));
-        for (const config::Backend &backend : service.backends)
-            forwarding.slots.push_back(slot_of(balancer, backend, lease.slots.at(backend.address.host()), lease.index, hop_of));
+        const ServiceHealth health = judge(service, state.health);
+        for (std::size_t i = 0; i < service.backends.size(); ++i) {
+            const config::Backend &backend = service.backends[i];
+            const SlotLease &slot = lease.slots.at(backend.address.host());
+            forwarding.slots.push_back({.slot = slot.slot,
+                                        .address = backend.address,
+                                        .epoch = slot.epoch,
+                                        .service = lease.index,
+                                        .state = slot_state_of(service, backend, health.grades[i])});
+        }
     }
+    for (const auto &[number, departed] : departed_of(state.allocation)) {
+        const wire::Be32 address = wire::Be32::from_host(departed.address);
+        forwarding.slots.push_back({.slot = number,
+                                    .address = address,
+                                    .epoch = epoch_of(address, departed.creation_id),
+                                    .service = departed.service,
+                                    .state = departed.state});
+    }
+    for (publish::ForwardingSlot &slot : forwarding.slots) set_hop(slot, balancer, hop_of);
     return forwarding;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "controlplane/nexthop/next_hop.hpp"
 #include "controlplane/publish/snapshot_builder.hpp"
@@ -13,6 +14,9 @@ namespace fairlead::state {
 
 /// The next hop of a backend's address; asked only where the configuration names no next_hop_mac.
 using HopOf = std::function<nexthop::NextHop(wire::Be32)>;
+
+/// The addresses of all backends, each once, ascending.
+[[nodiscard]] std::vector<wire::Be32> backends_of(const config::Config &config);
 
 /// @param rows one entry for each service of `state`, as RowSets::build() returns it.
 /// @param hops_segment_id names the hops of this very state and no others.

@@ -47,10 +47,14 @@ template <class T>
     return *value;
 }
 
+[[nodiscard]] inline std::uint8_t protocol(const Json &json) {
+    const auto value = config::parse_protocol(text(json, "protocol"));
+    if (!value) throw Damaged{"protocol"};
+    return *value;
+}
+
 [[nodiscard]] inline ServiceKey service_key(const Json &json) {
-    const auto protocol = config::parse_protocol(text(json, "protocol"));
-    if (!protocol) throw Damaged{"protocol"};
-    return {address(json, "vip").host(), number<std::uint16_t>(json, "port", 0, 65535), *protocol};
+    return {address(json, "vip").host(), number<std::uint16_t>(json, "port", 0, 65535), protocol(json)};
 }
 
 [[nodiscard]] inline Json to_json(const ServiceKey &key) {

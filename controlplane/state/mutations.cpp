@@ -64,6 +64,22 @@ Changed edit_backend(Config config, std::string_view service_name, wire::Be32 ad
 
 } // namespace
 
+config::HealthCheck patched(config::HealthCheck health, const HealthPatch &patch) {
+    if (patch.type) health.type = patch.type;
+    if (patch.type == config::HealthType::kTcp) {
+        health.path = config::HealthCheck{}.path;
+        health.status = config::HealthCheck{}.status;
+    }
+    health.port = patch.port.value_or(health.port);
+    health.path = patch.path.value_or(health.path);
+    health.status = patch.status.value_or(health.status);
+    health.interval_ms = patch.interval_ms.value_or(health.interval_ms);
+    health.timeout_ms = patch.timeout_ms.value_or(health.timeout_ms);
+    health.rise = patch.rise.value_or(health.rise);
+    health.fall = patch.fall.value_or(health.fall);
+    return health;
+}
+
 Changed add_service(Config config, Service service) {
     config.services.push_back(std::move(service));
     return validated(std::move(config));
@@ -83,6 +99,8 @@ Changed set_service(Config config, std::string_view name, const ServicePatch &pa
     service.timeouts.established_s = patch.established_s.value_or(service.timeouts.established_s);
     service.timeouts.closing_s = patch.closing_s.value_or(service.timeouts.closing_s);
     service.timeouts.udp_s = patch.udp_s.value_or(service.timeouts.udp_s);
+    service.on_dead = patch.on_dead.value_or(service.on_dead);
+    service.health = patched(std::move(service.health), patch.health);
     return validated(std::move(config));
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "controlplane/config/config.hpp"
 #include "controlplane/error.hpp"
@@ -15,6 +16,20 @@
 namespace fairlead::state {
 
 using Changed = std::expected<config::Config, Error>;
+
+/// What a HealthCheck is to become; what is empty stays.
+struct HealthPatch {
+    std::optional<config::HealthType> type = {}; ///< tcp: path and status, which it has none of, are the usual again
+    std::optional<std::uint16_t> port = {};
+    std::optional<std::string> path = {};
+    std::optional<std::vector<config::StatusRange>> status = {};
+    std::optional<std::uint32_t> interval_ms = {};
+    std::optional<std::uint32_t> timeout_ms = {};
+    std::optional<std::uint32_t> rise = {};
+    std::optional<std::uint32_t> fall = {};
+};
+
+[[nodiscard]] config::HealthCheck patched(config::HealthCheck health, const HealthPatch &patch);
 
 /// What `service set` changes; what is empty stays.
 struct ServicePatch {
@@ -28,6 +43,8 @@ struct ServicePatch {
     std::optional<std::uint32_t> established_s = {};
     std::optional<std::uint32_t> closing_s = {};
     std::optional<std::uint32_t> udp_s = {};
+    std::optional<config::OnDead> on_dead = {};
+    HealthPatch health = {};
 };
 
 [[nodiscard]] Changed add_service(config::Config config, config::Service service);

@@ -14,13 +14,8 @@ bool equal(const std::vector<tables::Member> &a, const std::vector<tables::Membe
     });
 }
 
-Grade grade_of(const Grades &grades, const ServiceKey &service, const config::Backend &backend) {
-    const auto grade = grades.find({service, backend.address.host()});
-    return grade == grades.end() ? Grade::kUp : grade->second;
-}
-
 /// Whether packets of flows that a backend has may be sent to it, a drain and a weight of 0 notwithstanding.
-bool is_living(Grade grade) { return grade != Grade::kDead; }
+bool is_living(health::Grade grade) { return grade != health::Grade::kDead; }
 
 /// Whether services with equal tables have equal alternates too.
 bool has_equal_past(const ServiceRows &a, const ServiceRows &b) {
@@ -54,16 +49,17 @@ std::uint64_t random_id() {
 
 } // namespace
 
-ServiceMembers members_of(const config::Service &service, const ServiceLease &lease, const Grades &grades) {
+ServiceMembers members_of(const config::Service &service, const ServiceLease &lease, const HealthRecord &record) {
     ServiceMembers members;
     members.all.reserve(service.backends.size());
-    for (const config::Backend &backend : service.backends) {
-        const Grade grade = grade_of(grades, key_of(service), backend);
-        const bool takes_new_flows = !backend.drain && grade == Grade::kUp;
+    const ServiceHealth health = judge(service, record);
+    for (std::size_t i = 0; i < service.backends.size(); ++i) {
+        const config::Backend &backend = service.backends[i];
+        const bool takes_new = !backend.drain && health.grades[i] == health::Grade::kUp;
         members.all.push_back({.address = tables::address_of(backend.address),
-                               .weight = takes_new_flows ? backend.weight : 0,
+                               .weight = takes_new ? backend.weight : 0,
                                .slot = lease.slots.at(backend.address.host()).slot});
-        if (is_living(grade)) members.living.push_back(members.all.back());
+        if (is_living(health.grades[i])) members.living.push_back(members.all.back());
     }
     // In one order whatever the file's, so that moving lines about builds nothing.
     std::ranges::sort(members.all, {}, &tables::Member::address);
@@ -71,11 +67,11 @@ ServiceMembers members_of(const config::Service &service, const ServiceLease &le
     return members;
 }
 
-Histories histories_after(const DesiredState &before, const DesiredState &after, const Grades &grades) {
+Histories histories_after(const DesiredState &before, const DesiredState &after) {
     Histories histories;
     for (const config::Service &service : after.config.services) {
         const ServiceKey key = key_of(service);
-        const std::vector<tables::Member> members = members_of(service, after.allocation.services.at(key), grades).all;
+        const std::vector<tables::Member> members = members_of(service, after.allocation.services.at(key), after.health).all;
         tables::BackendSet set = tables::backend_set(service.algorithm, tables::row_count(members.size()), members);
         const auto old = before.histories.find(key);
         const bool is_known = old != before.histories.end() && before.seed == after.seed;
@@ -86,7 +82,7 @@ Histories histories_after(const DesiredState &before, const DesiredState &after,
 
 RowSets::RowSets() : next_segment_id_(random_id()) {}
 
-RowSet RowSets::build(const RowSet &before, const DesiredState &state, const Grades &grades) {
+RowSet RowSets::build(const RowSet &before, const DesiredState &state) {
     RowSet after;
     for (const config::Service &service : state.config.services) {
         const ServiceKey key = key_of(service);
@@ -95,7 +91,7 @@ RowSet RowSets::build(const RowSet &before, const DesiredState &state, const Gra
         const auto history = state.histories.find(key);
         ServiceRows now{.algorithm = service.algorithm,
                         .seed = state.seed,
-                        .members = members_of(service, state.allocation.services.at(key), grades),
+                        .members = members_of(service, state.allocation.services.at(key), state.health),
                         .has_second_chance = config::has_second_chance(service),
                         .list = history == state.histories.end() ? tables::SetHistory() : history->second};
         const bool has_old_rows = old != nullptr && old->algorithm == now.algorithm && old->seed == now.seed &&

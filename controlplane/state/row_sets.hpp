@@ -19,27 +19,17 @@
 
 namespace fairlead::state {
 
-/// What is known of a backend besides its configuration.
-enum class Grade : std::uint8_t {
-    kUp,
-    kFailing, ///< takes no new flows, keeps its own
-    kDead,    ///< its flows are given up; it is no hop
-};
-
-/// By service and address (host order); who is not named is up.
-using Grades = std::map<std::pair<ServiceKey, std::uint32_t>, Grade>;
-
-/// A service's backends as its table sees them, ascending by address. Those that take no new flows own no rows
-/// (weight 0), but count for the size of the table, so that a drain moves no other backend's flows.
+/// A service's backends as its table sees them, ascending by address. Those that take no new flows (drained,
+/// failing, dead) own no rows (weight 0), but count for the size of the table, so that a drain moves no other backend's flows.
 struct ServiceMembers {
     std::vector<tables::Member> all;
     std::vector<tables::Member> living; ///< those that flows may still be sent to: in the configuration, not dead
 };
-[[nodiscard]] ServiceMembers members_of(const config::Service &service, const ServiceLease &lease, const Grades &grades = {});
+[[nodiscard]] ServiceMembers members_of(const config::Service &service, const ServiceLease &lease, const HealthRecord &record = {});
 
 /// The histories of `before` with the sets of `after` put first. A service that went has none any more; another seed
 /// begins all anew, since the tables of the old one say nothing of where flows went.
-[[nodiscard]] Histories histories_after(const DesiredState &before, const DesiredState &after, const Grades &grades = {});
+[[nodiscard]] Histories histories_after(const DesiredState &before, const DesiredState &after);
 
 /// One service's table, its alternates, and what they were built from.
 struct ServiceRows {
@@ -63,7 +53,7 @@ class RowSets {
 
     /// The tables for `state`, whose histories are as histories_after() made them; those of `before` that still
     /// hold are taken over as they are.
-    [[nodiscard]] RowSet build(const RowSet &before, const DesiredState &state, const Grades &grades = {});
+    [[nodiscard]] RowSet build(const RowSet &before, const DesiredState &state);
 
     /// An id that no segment had. The dataplane may still hold segments of an earlier control plane, so
     /// each process counts from a random place of its own.

@@ -17,6 +17,7 @@
 #include "controlplane/config/config.hpp"
 #include "controlplane/error.hpp"
 #include "controlplane/state/allocation.hpp"
+#include "controlplane/state/health_record.hpp"
 #include "controlplane/tables/backend_set.hpp"
 
 namespace fairlead::state {
@@ -30,6 +31,7 @@ struct DesiredState {
     Histories histories;           ///< of the tables of `seed`; the present sets are the first
     config::Seed seed{};           ///< the one in use: the configuration's, or the one made at first start
     std::uint64_t generation = 0;  ///< the highest number that may have been published
+    HealthRecord health;           ///< what checks found of the configuration's backends
     std::string config_digest;     ///< digest_of() the --config file when it was last applied; empty: never
 
     [[nodiscard]] bool operator==(const DesiredState &) const = default;

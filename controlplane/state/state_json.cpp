@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The state file's text: JSON, with the configuration in its own YAML form, so that one parser and one
 /// set of rules reads it; and a digest over all of it, so that damage does not pass for a configuration.
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -20,8 +21,28 @@ constexpr int kVersion = 1;
 
 Json quarantines_to_json(const std::map<std::uint16_t, Quarantine> &resting) {
     Json list = Json::array();
-    for (const auto &[number, quarantine] : resting)
-        list.push_back({{"number", number}, {"until_s", quarantine.until_s}, {"period_s", quarantine.period_s}});
+    for (const auto &[number, quarantine] : resting) {
+        Json &entry = list.emplace_back(
+            Json{{"number", number}, {"until_s", quarantine.until_s}, {"period_s", quarantine.period_s}});
+        if (const auto &departed = quarantine.departed)
+            entry["departed"] = {{"address", config::format_ipv4(wire::Be32::from_host(departed->address))},
+                                 {"creation_id", departed->creation_id},
+                                 {"service", departed->service},
+                                 {"state", departed->state == wire::kSlotReset ? "reset" : "keep"}};
+    }
+    return list;
+}
+
+Json health_to_json(const HealthRecord &record) {
+    Json list = Json::array();
+    for (const auto &[key, found] : record)
+        list.push_back({{"vip", config::format_ipv4(wire::Be32::from_host(key.vip))},
+                        {"port", key.port},
+                        {"protocol", config::protocol_name(key.protocol)},
+                        {"address", config::format_ipv4(wire::Be32::from_host(key.address))},
+                        {"grade", health::name_of(found.grade)},
+                        {"reason", found.reason},
+                        {"since_unix_s", found.since_unix_s}});
     return list;
 }
 
@@ -43,6 +64,28 @@ Json allocation_to_json(const Allocation &allocation) {
             {"resting_slots", quarantines_to_json(allocation.resting_slots)}};
 }
 
+Departed departed_from_json(const Json &json) {
+    const std::string state = text(json, "state");
+    if (state != "reset" && state != "keep") throw Damaged{"state"};
+    return {.address = address(json, "address").host(),
+            .creation_id = number<std::uint64_t>(json, "creation_id", 1, UINT64_MAX),
+            .service = number<std::uint16_t>(json, "service", 0, wire::kServiceCapacity - 1),
+            .state = state == "reset" ? std::uint8_t{wire::kSlotReset} : std::uint8_t{wire::kSlotDraining}};
+}
+
+HealthRecord health_from_json(const Json &list) {
+    HealthRecord record;
+    for (const Json &entry : list) {
+        const auto grade = health::parse_grade(text(entry, "grade"));
+        if (!grade) throw Damaged{"grade"};
+        const health::BackendKey key{address(entry, "vip").host(), number<std::uint16_t>(entry, "port", 0, 65535), protocol(entry),
+                                     address(entry, "address").host()};
+        const FoundHealth found{*grade, text(entry, "reason"), number<std::uint64_t>(entry, "since_unix_s", 0, UINT64_MAX)};
+        if (!record.emplace(key, found).second) throw Damaged{"health"};
+    }
+    return record;
+}
+
 std::map<std::uint16_t, Quarantine> quarantines_from_json(const Json &list, std::uint32_t capacity, bool is_same_boot,
                                                           std::uint64_t now_s) {
     std::map<std::uint16_t, Quarantine> resting;
@@ -50,6 +93,7 @@ std::map<std::uint16_t, Quarantine> quarantines_from_json(const Json &list, std:
         Quarantine quarantine{number<std::uint64_t>(entry, "until_s", 0, UINT64_MAX / 2),
                               number<std::uint32_t>(entry, "period_s", 0, config::kTimeoutMaxS)};
         if (!is_same_boot) quarantine.until_s = now_s + quarantine.period_s;
+        if (entry.contains("departed")) quarantine.departed = departed_from_json(part(entry, "departed"));
         if (!resting.emplace(number<std::uint16_t>(entry, "number", 0, capacity - 1), quarantine).second)
             throw Damaged{"number"};
     }
@@ -82,7 +126,7 @@ Allocation allocation_from_json(const Json &json, bool is_same_boot, std::uint64
     return allocation;
 }
 
-/// Each number has one tenant: held once, or resting.
+/// Each number has one tenant: held once, or resting. A removed backend's service is there.
 void check_tenancy(const Allocation &allocation) {
     std::set<std::uint16_t> indices;
     std::set<std::uint16_t> slots;
@@ -93,6 +137,11 @@ void check_tenancy(const Allocation &allocation) {
         for (const auto &[backend, slot] : lease.slots)
             if (!slots.insert(slot.slot).second || slot.creation_id >= allocation.next_creation_id) throw Damaged{"slot"};
     }
+    const auto is_held = [&](std::uint16_t index) {
+        return std::ranges::any_of(allocation.services, [index](const auto &entry) { return entry.second.index == index; });
+    };
+    for (const auto &[slot, quarantine] : allocation.resting_slots)
+        if (quarantine.departed && !is_held(quarantine.departed->service)) throw Damaged{"departed"};
 }
 
 std::string content_digest(Json json) {
@@ -124,6 +173,7 @@ std::string format_state(const DesiredState &state, const BootClock &clock) {
                  {"boot_id", clock.boot_id},
                  {"allocation", allocation_to_json(state.allocation)},
                  {"histories", histories_to_json(state.histories)},
+                 {"health", health_to_json(state.health)},
                  {"config", config::format_yaml(state.config)}};
     json["digest"] = content_digest(json);
     return json.dump(1) + "\n";
@@ -150,6 +200,8 @@ std::expected<DesiredState, Error> parse_state(std::string_view state_text, cons
         state.allocation = allocation_from_json(part(json, "allocation"), text(json, "boot_id") == clock.boot_id, clock.now_s);
         check_tenancy(state.allocation);
         if (json.contains("histories")) state.histories = histories_from_json(part(json, "histories")); // older files have none
+        // A state saved before there were health checks has none.
+        if (json.contains("health")) state.health = keep_checked(health_from_json(part(json, "health")), state.config);
         return state;
     } catch (const Damaged &damage) {
         return damaged(file_name, damage.field, "the saved state is damaged: this value is missing or impossible");

@@ -16,6 +16,17 @@ TEST(Convert, AConfigurationSurvivesTheWayThroughAMessage) {
     EXPECT_EQ(from_message(to_message(state::testing::config_with(3))), state::testing::config_with(3));
 }
 
+TEST(Convert, HealthAndOnDeadSurviveToo) {
+    config::Config config = state::testing::config_with(1);
+    config::Service &service = config.services[0];
+    service.on_dead = config::OnDead::kReset;
+    service.health = {config::HealthType::kHttp, 8080, "/healthz", {{200, 200}, {300, 399}}, 500, 250, 4, 5};
+    EXPECT_EQ(from_message(to_message(config)), config);
+    service.health = {};
+    service.health.type = config::HealthType::kNone;
+    EXPECT_EQ(from_message(to_message(config)), config);
+}
+
 TEST(Convert, AnErrorSurvivesTheWayThroughAMessage) {
     const Error error{.what = "w", .file = "f", .line = 3, .field = "x.y", .mend = "m"};
     EXPECT_EQ(from_message(to_message(error)), error);
@@ -56,6 +67,10 @@ TEST(Convert, WhatHasNoPlaceInTheConfigurationIsRefusedByField) {
     EXPECT_EQ(field_of([](v1::Service &m) { m.set_protocol(static_cast<v1::Protocol>(132)); }), "protocol");
     EXPECT_EQ(field_of([](v1::Service &m) { m.set_forwarding(static_cast<v1::Forwarding>(9)); }), "forwarding");
     EXPECT_EQ(field_of([](v1::Service &m) { m.set_algorithm("wrr"); }), "algorithm");
+    EXPECT_EQ(field_of([](v1::Service &m) { m.set_on_dead("reboot"); }), "on_dead");
+    EXPECT_EQ(field_of([](v1::Service &m) { m.mutable_health()->set_type("icmp"); }), "health.type");
+    EXPECT_EQ(field_of([](v1::Service &m) { m.mutable_health()->set_port(65536); }), "health.port");
+    EXPECT_EQ(field_of([](v1::Service &m) { m.mutable_health()->set_status("ok"); }), "health.status");
     EXPECT_EQ(field_of([](v1::Service &m) { m.add_backends(); }), "backends[0].address");
 }
 

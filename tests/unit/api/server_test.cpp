@@ -35,6 +35,7 @@ class ServerTest : public ::testing::Test {
         options.dataplane_socket = directory_.file("dataplane.sock");
         options.config_file = directory_.file("c.yaml");
         options.has_vip_blackholes = false;
+        options.has_health_checks = false;
         controller_ = std::move(*state::Controller::start(std::move(options), statistics_));
     }
 
@@ -162,6 +163,88 @@ TEST_F(ServerTest, AStateGoesOutAndComesBackAndStatusTellsItsDigests) {
     EXPECT_EQ(refused.error().kind, CallFailure::Kind::kRefused);
     EXPECT_EQ(refused.error().error.format(), "lb1.json: the saved state is damaged: it is not a state file of Fairlead; "
                                               "export it again from the balancer that has it; nothing is changed here");
+}
+
+TEST_F(ServerTest, TheListOfBackendsSaysHowTheyAre) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    v1::BackendListRequest request;
+    auto list = client.backend_list(request);
+    ASSERT_TRUE(list) << list.error().error.format();
+    ASSERT_EQ(list->backends_size(), 2);
+    EXPECT_FALSE(list->is_up());
+    EXPECT_FALSE(list->reason().empty());
+    EXPECT_EQ(list->backends(0).service(), "web");
+    EXPECT_EQ(list->backends(0).address(), "10.1.0.1");
+    EXPECT_TRUE(list->backends(0).is_checked());
+    EXPECT_EQ(list->backends(0).health(), "up");
+    EXPECT_EQ(list->backends(0).reason(), "");
+    request.set_service("web");
+    request.set_address("10.1.0.2");
+    list = client.backend_list(request);
+    ASSERT_TRUE(list);
+    EXPECT_EQ(list->backends_size(), 1);
+    request.set_address("10.1.0.9");
+    EXPECT_EQ(client.backend_list(request).error().error.field, "address");
+    request.set_service("wab");
+    EXPECT_EQ(client.backend_list(request).error().error.field, "service");
+}
+
+TEST_F(ServerTest, AServicesCheckIsSetPartByPart) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    v1::ServiceSetRequest set;
+    set.set_name("web");
+    set.set_on_dead("reset");
+    set.mutable_health()->set_type("http");
+    set.mutable_health()->set_path("/healthz");
+    ASSERT_TRUE(client.service_set(set));
+    set.Clear();
+    set.set_name("web");
+    set.mutable_health()->set_fall(7);
+    ASSERT_TRUE(client.service_set(set));
+    const config::Service &service = controller_->view()->config.services[0];
+    EXPECT_EQ(service.on_dead, config::OnDead::kReset);
+    EXPECT_EQ(service.health.path, "/healthz");
+    EXPECT_EQ(service.health.fall, 7u);
+    set.mutable_health()->set_interval_ms(1);
+    EXPECT_EQ(client.service_set(set).error().error.field, "services[0].health.interval");
+}
+
+TEST_F(ServerTest, ARemovalWithoutKnownConnectionsIsAWarning) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    v1::BackendRemoveRequest remove;
+    remove.set_service("web");
+    remove.set_address("10.1.0.1");
+    const auto removed = client.backend_remove(remove);
+    ASSERT_TRUE(removed);
+    EXPECT_TRUE(removed->warnings(0).starts_with("whether what is removed had open connections is unknown"));
+    remove.set_address("10.1.0.2");
+    remove.set_force(true);
+    const auto forced = client.backend_remove(remove);
+    ASSERT_TRUE(forced);
+    EXPECT_EQ(forced->warnings(0), "saved; dataplane not connected");
+    v1::BackendAddRequest add;
+    add.set_service("web");
+    add.mutable_backend()->set_address("10.1.0.3");
+    ASSERT_TRUE(client.backend_add(add));
+    v1::ServiceSetRequest move;
+    move.set_name("web");
+    move.set_port(81);
+    move.set_force(true);
+    EXPECT_EQ(client.service_set(move)->warnings(0), "saved; dataplane not connected");
+    move.set_port(82);
+    move.set_force(false);
+    EXPECT_TRUE(client.service_set(move)->warnings(0).starts_with("whether what is removed")) << "its old address loses all";
+    v1::ApplyRequest apply;
+    apply.set_text(config::format_yaml(config_with(1)));
+    apply.set_force(true);
+    EXPECT_EQ(client.apply(apply)->warnings(0), "saved; dataplane not connected");
+    v1::ServiceRemoveRequest service_remove;
+    service_remove.set_name("web");
+    service_remove.set_force(true);
+    EXPECT_EQ(client.service_remove(service_remove)->warnings(0), "saved; dataplane not connected");
 }
 
 TEST_F(ServerTest, ARefusalComesWithFileLineAndField) {

@@ -50,6 +50,41 @@ TEST(Parse, TheLeastFileIsASourceAddress) {
     EXPECT_EQ(config->balancer.gue_port, 6080);
 }
 
+TEST(Parse, ReadsHealthAndOnDead) {
+    const auto config = parse("balancer: {source_address: 10.0.0.1}\n"
+                              "services:\n"
+                              "  - name: a\n"
+                              "    vip: 192.0.2.1\n"
+                              "    port: 80\n"
+                              "    protocol: tcp\n"
+                              "    on_dead: reset\n"
+                              "    health: {type: http, port: 8080, path: /healthz, status: [200, 300-399], interval: 500ms,\n"
+                              "             timeout: 250ms, rise: 4, fall: 5}\n",
+                              "health.yaml");
+    ASSERT_TRUE(config) << config.error().format();
+    EXPECT_EQ(config->services[0].on_dead, OnDead::kReset);
+    EXPECT_EQ(config->services[0].health,
+              (HealthCheck{HealthType::kHttp, 8080, "/healthz", {{200, 200}, {300, 399}}, 500, 250, 4, 5}));
+}
+
+TEST(CheckOf, IsTcpWhereThereIsAPort) {
+    const auto check = [](std::uint8_t protocol, std::uint16_t port, std::uint16_t health_port) {
+        Service service;
+        service.protocol = protocol;
+        service.port = port;
+        service.health.port = health_port;
+        const HealthCheck found = check_of(service);
+        return std::pair(*found.type, found.port);
+    };
+    using Answer = std::pair<HealthType, std::uint16_t>;
+    EXPECT_EQ(check(wire::kIpProtocolTcp, 80, 0), Answer(HealthType::kTcp, 80));
+    EXPECT_EQ(check(wire::kIpProtocolTcp, 80, 8080), Answer(HealthType::kTcp, 8080));
+    EXPECT_EQ(check(wire::kIpProtocolTcp, wire::kPortAny, 0).first, HealthType::kNone);
+    EXPECT_EQ(check(wire::kIpProtocolTcp, wire::kPortAny, 22), Answer(HealthType::kTcp, 22));
+    EXPECT_EQ(check(wire::kIpProtocolUdp, 53, 0).first, HealthType::kNone);
+    EXPECT_EQ(check(wire::kIpProtocolUdp, 53, 53), Answer(HealthType::kTcp, 53));
+}
+
 TEST(Parse, AnAliasStandsForItsAnchor) {
     const auto config = parse("balancer: {source_address: 10.0.0.1}\n"
                               "services:\n"
@@ -68,6 +103,24 @@ TEST(Parse, AnyBesideASpecificPortIsAllowed) {
                               "  - {name: c, vip: 192.0.2.1, port: 443, protocol: udp}\n",
                               "any.yaml");
     EXPECT_TRUE(config) << config.error().format();
+}
+
+HealthCheck random_health(std::mt19937 &random) {
+    const auto below = [&](std::uint32_t bound) { return static_cast<std::uint32_t>(random() % bound); };
+    HealthCheck health;
+    if (below(4) == 0) return health;
+    if (below(3) != 0) health.type = static_cast<HealthType>(below(3));
+    if (below(2) != 0) health.port = static_cast<std::uint16_t>(below(65536));
+    if (health.type == HealthType::kHttp || health.type == HealthType::kNone) {
+        const char *paths[] = {"/", "/healthz", "/a,b{c}[d]:e?f=%20&g='h'", "//"};
+        health.path = paths[below(4)];
+        if (below(2) != 0) health.status.assign(1 + below(16), {100, static_cast<std::uint16_t>(100 + below(500))});
+    }
+    health.interval_ms = kHealthIntervalMinMs + below(kHealthPeriodMaxMs - kHealthIntervalMinMs + 1);
+    health.timeout_ms = (1 + below(60)) * 1000;
+    health.rise = 1 + below(100);
+    health.fall = 1 + below(100);
+    return health;
 }
 
 /// A valid configuration drawn at random, names and values at their limits included.
@@ -92,6 +145,9 @@ Config random_config(std::mt19937 &random) {
         if (below(2) != 0) service.second_chance = can_have_second_chance(service) && below(2) != 0;
         if (below(2) != 0)
             service.timeouts = {1 + below(kTimeoutMaxS), 1 + below(kTimeoutMaxS), 1 + below(kTimeoutMaxS), kTimeoutMaxS};
+        if (service.protocol == wire::kIpProtocolTcp) service.on_dead = static_cast<OnDead>(below(3));
+        service.health = random_health(random);
+        if (check_of(service).type != HealthType::kNone && check_of(service).port == 0) service.health.port = 8080;
         const std::uint32_t backend_count = below(20);
         for (std::uint32_t j = 0; j < backend_count; ++j)
             service.backends.push_back({wire::Be32::from_host(0x0a010000 + j), below(kWeightMax + 1), below(2) != 0});

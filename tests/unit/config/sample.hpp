@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A configuration that uses every key.
+/// A configuration that uses every key but those of health and on_dead.
 #pragma once
 
 namespace fairlead::config::testing {

@@ -70,6 +70,27 @@ class EndpointTest : public ::testing::Test {
     std::unique_ptr<Endpoint> endpoint_;
 };
 
+TEST_F(EndpointTest, ExportsTheHealthOfBackendsAlsoWithoutADataplane) {
+    end_.reset();
+    std::filesystem::remove(path_);
+    const health::BackendKey one{.vip = 1, .port = 80, .protocol = 6, .address = 0x0a14001f};
+    auto tally = std::make_shared<health::Tally>();
+    tally->add(one, health::Verdict::kSilent);
+    tally->add(one, health::Verdict::kSilent);
+    tally->add(one, health::Grade::kDead);
+    statistics_->set_health(std::make_shared<const HealthDirectory>(
+                                HealthDirectory{.services = {{"web", true, {{one, health::Grade::kDead}}}}}),
+                            tally);
+    const Scrape scraped = scrape();
+    const std::string backend = "service=\"web\",backend=\"10.20.0.31\"";
+    EXPECT_EQ(scraped["fairlead_backend_up{" + backend + ",grade=\"dead\"}"], "0");
+    EXPECT_EQ(scraped["fairlead_backend_health_transitions_total{" + backend + ",grade=\"dead\"}"], "1");
+    EXPECT_EQ(scraped["fairlead_backend_probes_total{" + backend + ",result=\"silent\"}"], "2");
+    EXPECT_EQ(scraped["fairlead_backend_probes_total{" + backend + ",result=\"good\"}"], "0");
+    EXPECT_EQ(scraped["fairlead_service_panic{service=\"web\"}"], "1");
+    EXPECT_EQ(scraped["fairlead_dataplane_up"], "0");
+}
+
 TEST_F(EndpointTest, ExportsWhatTheDataplaneCounted) {
     CountersFile file(2);
     file.seal();

@@ -41,6 +41,7 @@ class ControllerTest : public ::testing::Test {
         options.dataplane_socket = socket_path();
         options.config_file = directory_.file("c.yaml");
         options.has_vip_blackholes = false;
+        options.has_health_checks = false;
         return Controller::start(std::move(options), std::make_shared<metrics::Statistics>(
                                                          std::make_shared<publish::CountersReader>(directory_.file("none.sock"))));
     }

@@ -44,6 +44,32 @@ TEST(Mutations, EachChangesWhatItSaysAndNothingElse) {
     EXPECT_EQ(drain_backend(expected, "web", backend(1).address, false), before);
 }
 
+TEST(Mutations, AServicesHealthIsChangedPartByPart) {
+    Config expected = config_with(2);
+    expected.services[0].on_dead = config::OnDead::kKeep;
+    expected.services[0].health.type = config::HealthType::kHttp;
+    expected.services[0].health.path = "/healthz";
+    expected.services[0].health.status = {{200, 299}};
+    const Config http = set_service(config_with(2), "web",
+                                    {.on_dead = config::OnDead::kKeep,
+                                     .health = {.type = config::HealthType::kHttp,
+                                                .path = "/healthz",
+                                                .status = std::vector<config::StatusRange>{{200, 299}}}})
+                            .value();
+    EXPECT_EQ(http, expected);
+    expected.services[0].health.fall = 5;
+    const Config patient = set_service(http, "web", {.health = {.fall = 5}}).value();
+    EXPECT_EQ(patient, expected) << "the rest stays";
+    expected.services[0].health = {.type = config::HealthType::kTcp};
+    expected.services[0].health.fall = 5;
+    EXPECT_EQ(set_service(patient, "web", {.health = {.type = config::HealthType::kTcp}}), expected)
+        << "tcp has neither path nor status";
+    EXPECT_EQ(error_of_change(set_service(config_with(2), "web", {.health = {.path = "/x"}})),
+              "services[0].health.type: path and status are for checks of type http; give type: http, or neither of them");
+    EXPECT_EQ(error_of_change(set_service(http, "web", {.protocol = wire::kIpProtocolUdp})),
+              "services[0].on_dead: \"keep\" is for TCP: UDP flows move at once; give rehash");
+}
+
 TEST(Mutations, WhatDoesNotExistIsRefusedWithWhatDoes) {
     const Config config = config_with(2);
     EXPECT_EQ(error_of_change(remove_service(config, "wab")), "service: \"wab\" does not exist; known: web");

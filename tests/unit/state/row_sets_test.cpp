@@ -15,12 +15,13 @@ using testing::config_with;
 using testing::service;
 
 /// The state after `before` that has `config`.
-DesiredState state_of(const config::Config &config, const DesiredState &before = {}, const Grades &grades = {}) {
+DesiredState state_of(const config::Config &config, const DesiredState &before = {}, const HealthRecord &health = {}) {
     DesiredState state;
     state.config = config;
     state.allocation = allocate(before.allocation, config, 1).value();
     state.seed.fill(7);
-    state.histories = histories_after(before.allocation.services.empty() ? state : before, state, grades);
+    state.health = health;
+    state.histories = histories_after(before.allocation.services.empty() ? state : before, state);
     return state;
 }
 
@@ -130,19 +131,20 @@ TEST(RowSets, ABackendThatDiesIsNoAlternateAndThatIsANewSegment) {
     const config::Config config = config_with(4);
     const DesiredState first = state_of(config);
     const RowSet up = row_sets.build({}, first);
-    Grades grades{{{key_of(config.services[0]), backend(2).address.host()}, Grade::kFailing}};
-    const DesiredState second = state_of(config, first, grades);
-    const RowSet failing = row_sets.build(up, second, grades);
+    HealthRecord health;
+    health[health::key_of(config.services[0], backend(2).address)].grade = health::Grade::kFailing;
+    const DesiredState second = state_of(config, first, health);
+    const RowSet failing = row_sets.build(up, second);
     EXPECT_TRUE(names(rows_of(failing, second), slot_of(first, 2))) << "its connections may well work";
 
-    grades.begin()->second = Grade::kDead;
-    const DesiredState third = state_of(config, second, grades);
+    health.begin()->second.grade = health::Grade::kDead;
+    const DesiredState third = state_of(config, second, health);
     EXPECT_EQ(third.histories, second.histories) << "it owned nothing already";
-    const RowSet dead = row_sets.build(failing, third, grades);
+    const RowSet dead = row_sets.build(failing, third);
     EXPECT_FALSE(names(rows_of(dead, third), slot_of(first, 2)));
     EXPECT_EQ(rows_of(dead, third).rows, rows_of(failing, second).rows);
     EXPECT_NE(rows_of(dead, third).segment_id, rows_of(failing, second).segment_id);
-    EXPECT_EQ(&rows_of(row_sets.build(dead, third, grades), third), &rows_of(dead, third));
+    EXPECT_EQ(&rows_of(row_sets.build(dead, third), third), &rows_of(dead, third));
 }
 
 TEST(RowSets, OnlyTcpOverGueHasASecondChanceAndMayDoWithoutIt) {

@@ -104,6 +104,31 @@ TEST(StateText, ImpossibleSetsAreRefused) {
     EXPECT_EQ(refused_field([](Json &sets) { sets.push_back(Json::object()); }), "sets") << "a set twice";
 }
 
+TEST(StateText, KeepsGradesAndRemovedBackendsThatStillAnswer) {
+    DesiredState state = sample_state();
+    state.config.services[0].on_dead = config::OnDead::kReset;
+    state.config.services[0].backends.pop_back();
+    state.allocation = allocate(state.allocation, state.config, 2500).value();
+    ASSERT_EQ(departed_of(state.allocation).size(), 1u);
+    const health::BackendKey key = health::key_of(state.config.services[0], backend(1).address);
+    state.health[key] = {health::Grade::kDead, "connect to port 80 timed out, 3 of 3", 1'700'000'000};
+    const auto parsed = parse_state(format_state(state, kClock), "state.json", kClock);
+    ASSERT_TRUE(parsed) << parsed.error().format();
+    EXPECT_EQ(*parsed, state);
+
+    // A grade of a backend that is not there is of no use to anyone.
+    state.health[{1, 2, 6, 3}] = {health::Grade::kFailing, "", 1};
+    EXPECT_EQ(parse_state(format_state(state, kClock), "state.json", kClock)->health.size(), 1u);
+}
+
+TEST(StateText, ARemovedBackendOfNoServiceIsRefused) {
+    DesiredState state = sample_state();
+    state.allocation.resting_slots[7] = {9000, 1, Departed{backend(9).address.host(), 1, 99, wire::kSlotReset}};
+    const auto parsed = parse_state(format_state(state, kClock), "state.json", kClock);
+    ASSERT_FALSE(parsed);
+    EXPECT_EQ(parsed.error().field, "departed");
+}
+
 TEST(StateText, AnotherBootBeginsQuarantinesAnew) {
     DesiredState state = sample_state();
     const BootClock next_boot{"boot-2", 10};

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controlplane/cli/drain_wait.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "controlplane/cli/table.hpp"
+#include "controlplane/config/config.hpp"
+
+namespace fairlead::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kPoll{500};
+/// A worker's last burst before the drain may still be counted: empty is what is empty twice.
+constexpr std::chrono::milliseconds kConfirm{100};
+
+/// A line on a terminal that the next one replaces; elsewhere nothing.
+class Progress {
+  public:
+    ~Progress() { clear(); }
+    void show(const std::string &text) {
+        if (!is_terminal_) return;
+        fmt::print(stderr, "\r\x1b[K{}", text);
+        is_shown_ = true;
+    }
+    void clear() {
+        if (std::exchange(is_shown_, false)) fmt::print(stderr, "\r\x1b[K");
+    }
+
+  private:
+    bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
+    bool is_shown_ = false;
+};
+
+/// What the daemon says at one moment.
+struct Look {
+    std::string trouble;    ///< why the rest is unknown; empty: it is not
+    std::uint64_t left = 0; ///< connections
+};
+
+Look look_at(const api::Answer<v1::BackendListReply> &reply, std::uint64_t generation) {
+    if (!reply) return {.trouble = reply.error().error.format()};
+    if (!reply->is_up()) return {.trouble = "the dataplane is down: " + reply->reason()};
+    if (reply->generation() < generation) return {.trouble = "the dataplane does not run the drain yet"};
+    return {.trouble = {}, .left = reply->backends(0).connections()};
+}
+
+/// Why waiting makes no sense any more; nothing: it does.
+std::optional<api::CallFailure> end_of_drain(const api::Answer<v1::BackendListReply> &reply, const std::string &name) {
+    using Kind = api::CallFailure::Kind;
+    if (!reply && reply.error().kind == Kind::kRefused) return reply.error(); // it was removed
+    if (reply && !reply->backends(0).drain()) return api::CallFailure{Kind::kRefused, error_of(name + " was put back meanwhile")};
+    return std::nullopt;
+}
+
+} // namespace
+
+void wait_until_empty(Session &session, const std::string &service, const std::string &address, std::uint64_t generation,
+                      std::chrono::seconds deadline) {
+    const std::string name = fmt::format("{} of {}", address, service);
+    v1::BackendListRequest request;
+    request.set_service(service);
+    request.set_address(address);
+    const Clock::time_point end = Clock::now() + deadline;
+    Progress progress;
+    std::string trouble_said;
+    for (bool was_empty = false;;) {
+        const auto reply = session.client().backend_list(request);
+        if (const auto failure = end_of_drain(reply, name)) {
+            progress.clear();
+            return session.fail(*failure);
+        }
+        const Look look = look_at(reply, generation);
+        const bool is_empty = look.trouble.empty() && look.left == 0;
+        if (is_empty && was_empty) {
+            progress.clear();
+            fmt::print("{} has no connections left\n", name);
+            return;
+        }
+        if (std::exchange(trouble_said, look.trouble) != look.trouble && !look.trouble.empty()) {
+            progress.clear();
+            fmt::print(stderr, "fairlead: {}; waiting on\n", look.trouble);
+        }
+        const Clock::time_point now = Clock::now();
+        if (now >= end) {
+            const std::string left = look.trouble.empty() ? grouped(look.left) : "an unknown number of";
+            const std::string waited = config::format_duration_s(static_cast<std::uint32_t>(deadline.count()));
+            progress.clear();
+            session.fail(error_of(fmt::format("{} has {} connections left after {}", name, left, waited),
+                                  "wait again, or remove it with --force"));
+            if (!reply) session.exit_code = kUnreachable;
+            return;
+        }
+        if (look.trouble.empty()) progress.show(fmt::format("{}: {} connections left", name, grouped(look.left)));
+        was_empty = is_empty;
+        std::this_thread::sleep_for(std::min<Clock::duration>(is_empty ? kConfirm : kPoll, end - now));
+    }
+}
+
+} // namespace fairlead::cli
