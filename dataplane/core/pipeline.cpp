@@ -167,7 +167,7 @@ void Pipeline::select_backends(const Generation &generation, std::span<Frame> bu
                 return;
             }
         }
-        packet.slot = select_by_row(service, packet.hash);
+        packet.slot = packet.is_unsure ? select_unsure(service, packet.hash) : select_by_row(service, packet.hash);
         if (packet.slot == kNoSlot) {
             drop(frame, DropReason::no_backend);
             return;

@@ -26,6 +26,13 @@ namespace fairlead::core {
     return kEstablished;
 }
 
+/// The same for an unsure flow: where the row has no owner any more (all backends drain), the one that had it last.
+[[nodiscard]] inline wire::u16 select_unsure(const Service &service, const wire::FlowHash &hash) noexcept {
+    const wire::u32 row = wire::reduce(hash.row, service.row_count);
+    const wire::u16 owner = service.rows[row];
+    return owner != wire::kNoSlot ? owner : service.alternates[row * wire::kAlternateCount];
+}
+
 /// Whether a packet begins a connection.
 [[nodiscard]] inline bool is_opening(const Packet &packet) noexcept {
     return (packet.tcp_flags & (wire::kTcpSyn | wire::kTcpAck)) == wire::kTcpSyn;

@@ -71,9 +71,9 @@ class Case:
         inner = bytes(ip.payload)
         if ip.proto == 17:
             udp = ip[UDP]
-            inner = bytes(udp.payload)[4:]
+            gue, inner = self.take_gue(number, decision, bytes(udp.payload))
             self.require(udp.len == ip.len - 20 and udp.chksum == 0, f"packet {number}: outer UDP length {udp.len}, checksum {udp.chksum:#06x}")
-            self.require(bytes(udp.payload)[:4] == b"\x00\x04\x00\x00", f"packet {number}: GUE header {bytes(udp.payload)[:4].hex()}")
+            self.require(gue[1:] == b"\x04\x00\x00", f"packet {number}: GUE header {gue.hex()}")
             self.require(0xC000 <= udp.sport, f"packet {number}: outer source port {udp.sport} is not a dynamic one")
             source_ports[flow_of(inner)].add(udp.sport)
         else:
@@ -81,6 +81,19 @@ class Case:
         came = self.arrived[number][14:]
         self.require(inner == came[: int.from_bytes(came[2:4], "big")], f"packet {number}: the inner packet differs from what came in")
         self.require(isinstance(IP(inner).payload, Raw) or len(IP(inner).payload) > 0, f"packet {number}: no inner packet")
+
+    def take_gue(self, number, decision, payload):
+        """-> the GUE header, and what follows it and its private data: hops, where the flow is unsure, to others of its service."""
+        words = payload[0] & 0x1F
+        private = payload[4 : 4 + 4 * words]
+        self.require(payload[0] >> 5 == 0 and words <= 4, f"packet {number}: GUE header {payload[:4].hex()}")
+        if words:
+            self.require(decision["source"] == "row+hops", f"packet {number}: hops of a flow that is sure")
+            hops = [".".join(map(str, private[at : at + 4])) for at in range(4, len(private), 4)]
+            self.require(private[:4] == bytes([0, 0, 0, len(hops)]), f"packet {number}: hops {private.hex()}")
+            self.require(len(set(hops) | {decision["backend"]}) == 1 + len(hops), f"packet {number}: visits a backend twice: {hops}")
+            self.require(all(any(hop in text for text in self.configs.values()) for hop in hops), f"packet {number}: strange hops {hops}")
+        return payload[:4], payload[4 + 4 * words :]
 
     def check_flows(self, forwarded):
         """While the configuration stays as it is, a flow stays with its backend, connections forgotten or not."""

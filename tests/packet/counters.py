@@ -66,6 +66,7 @@ class Counters:
             "forwarded_packets": len(frames_out), "forwarded_bytes": sum(map(len, frames_out)),
             "kernel_packets": 0,
             "by_connection": sum(d["source"] == "connection" for d in forwarded), "by_row": sum(d["source"] == "row" for d in forwarded),
+            "by_hops": sum(d["source"] == "row+hops" for d in forwarded),
         }
         drops = collections.Counter(d["reason"] for d in decisions if d["verdict"] == "drop") + collections.Counter(not_for_vip=kernel)
         complaints = [f"counter {name}: {self.worker[name]}, expected {value}" for name, value in wanted.items() if self.worker[name] != value]

@@ -6,7 +6,7 @@ table's; it is a golden (`choices.json`), and check_cases.py holds it to propert
 """
 from dataclasses import dataclass
 
-from scapy.fields import BitField, ByteEnumField, ShortField
+from scapy.fields import BitField, ByteEnumField, ByteField, FieldLenField, FieldListField, IPField, ShortField
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet as ScapyPacket
@@ -21,7 +21,7 @@ IP_LENGTH_MAX = 65535
 
 
 class Gue(ScapyPacket):
-    """Generic UDP Encapsulation, variant 0, no private data (draft-ietf-intarea-gue-09, 3.1)."""
+    """Generic UDP Encapsulation, variant 0 (draft-ietf-intarea-gue-09, 3.1); private data follows."""
 
     name = "GUE"
     fields_desc = [
@@ -33,12 +33,25 @@ class Gue(ScapyPacket):
     ]
 
 
+class GueHops(ScapyPacket):
+    """The private data of the second chance: GLB's format."""
+
+    name = "GUE hops"
+    fields_desc = [
+        ShortField("type", 0),
+        ByteField("next_hop", 0),
+        FieldLenField("hop_count", None, fmt="B", count_of="hops"),
+        FieldListField("hops", [], IPField("", "0.0.0.0"), count_from=lambda packet: packet.hop_count),
+    ]
+
+
 @dataclass
 class Connection:
     lease: object  # of the backend: a backend that was removed and is back is another
     address: str
     state: str
     seen_s: int
+    is_unsure: bool  # found without its beginning: another backend may have it
 
 
 class MissingChoice(Exception):
@@ -51,13 +64,20 @@ class Oracle:
         self.generation = -1
         self.leases = {}  # (service, address) -> anything of its own
         self.connections = {}
+        self.histories = {}  # service -> [(set of backends that take flows, a generation that had it)], most recent first
 
     def adopt(self, config):
         self.generation += 1
+        if self.generation and config["balancer"].get("seed") != self.balancer.get("seed"):
+            self.histories.clear()
         self.balancer = config["balancer"]
         self.services = {(s["vip"], str(s["port"]), PROTOCOLS[s["protocol"]]): s for s in config["services"]}
         wanted = {(key, b["address"]) for key, s in self.services.items() for b in s["backends"]}
         self.leases = {place: self.leases.get(place, object()) for place in wanted}
+        for key, service in self.services.items():
+            takers = tuple(sorted((b["address"], b.get("weight", 100)) for b in service["backends"] if self._takes(b)))
+            before = [entry for entry in self.histories.get(key, []) if entry[0] != takers]
+            self.histories[key] = ([(takers, self.generation)] if takers else []) + before
 
     def forget(self):
         self.connections.clear()
@@ -74,7 +94,8 @@ class Oracle:
         address, source = self._find_backend(key, service, packet, now_s)
         if address is None:
             return self._decision("drop", "no_backend", service["name"]), None
-        out = self._encapsulate(service, address, packet)
+        hops = self._hops(key, service, packet.flow, address) if source == "row+hops" else []
+        out = self._encapsulate(service, address, packet, hops)
         if out is None:
             return self._decision("drop", "too_big", service["name"], address, source), None
         return self._decision("forward", None, service["name"], address, source, len(out)), out
@@ -97,23 +118,47 @@ class Oracle:
         is_live = entry and now_s - entry.seen_s <= timeouts[entry.state] and self.leases.get((key, entry.address)) is entry.lease
         if is_live and not self._begins_elsewhere(entry, service, packet):
             entry.state, entry.seen_s = self._next_state(entry.state, packet), now_s
-            return entry.address, "connection"
+            return entry.address, "row+hops" if entry.is_unsure else "connection"
+        is_unsure = self._has_second_chance(service) and (is_live or not self._is_opening(packet))
         self.connections.pop((key, packet.flow), None)
         address = self._choose(service, packet.flow)
+        if address is None and is_unsure:
+            address = next(iter(self._former_owners(key, service, packet.flow)), None)
         if address is None:
             return None, None
         if not set(packet.flags) & set("FR"):
-            self.connections[(key, packet.flow)] = Connection(self.leases[(key, address)], address, "half_open", now_s)
-        return address, "row"
+            self.connections[(key, packet.flow)] = Connection(self.leases[(key, address)], address, "half_open", now_s, is_unsure)
+        return address, "row+hops" if is_unsure else "row"
+
+    @staticmethod
+    def _has_second_chance(service):
+        return service["protocol"] == "tcp" and service["forwarding"] == "gue" and service.get("second_chance", "true") == "true"
+
+    @staticmethod
+    def _is_opening(packet):
+        return "S" in packet.flags and "A" not in packet.flags
+
+    def _former_owners(self, key, service, flow):
+        """Up to three living backends that owned the flow's row before, most recent first."""
+        present, living = self._choose(service, flow), {b["address"] for b in service["backends"]}
+        owners = [takers[0][0] if len(takers) == 1 else self._choice(generation, flow) for takers, generation in self.histories[key]]
+        return list(dict.fromkeys(owner for owner in owners if owner in living and owner != present))[:3]
+
+    def _hops(self, key, service, flow, first):
+        candidates = [self._choose(service, flow), *self._former_owners(key, service, flow)]
+        return [address for address in candidates if address and address != first][:3]
 
     def _begins_elsewhere(self, entry, service, packet):
         """A new connection from the port of one that is closing, at a backend that takes no new ones."""
-        is_opening = "S" in packet.flags and "A" not in packet.flags
-        return is_opening and entry.state == "closing" and entry.address not in self._takers(service)
+        return self._is_opening(packet) and entry.state == "closing" and entry.address not in self._takers(service)
 
     @staticmethod
     def _takers(service):
-        return [b["address"] for b in service["backends"] if b.get("weight", 100) and not b.get("drain")]
+        return [b["address"] for b in service["backends"] if Oracle._takes(b)]
+
+    @staticmethod
+    def _takes(backend):
+        return backend.get("weight", 100) and not backend.get("drain")
 
     @staticmethod
     def _next_state(state, packet):
@@ -130,19 +175,25 @@ class Oracle:
         takers = self._takers(service)
         if len(takers) <= 1:
             return takers[0] if takers else None
-        try:
-            return self.choices[str(self.generation)][flow_text(flow)]
-        except KeyError:
-            raise MissingChoice(f"generation {self.generation}: {flow_text(flow)}") from None
+        return self._choice(self.generation, flow)
 
-    def _encapsulate(self, service, address, packet):
+    def _choice(self, generation, flow):
+        try:
+            return self.choices[str(generation)][flow_text(flow)]
+        except KeyError:
+            raise MissingChoice(f"generation {generation}: {flow_text(flow)}") from None
+
+    def _encapsulate(self, service, address, packet, hops):
         """RFC 2003, or GUE. Outer identification 0 with DF (RFC 6864, 4.1), TTL 64, no UDP checksum (RFC 768)."""
         *_, entropy = flow_hash(bytes.fromhex(self.balancer["seed"]), *packet.flow)
         outer = Ether(src=BALANCER_MAC, dst=self.balancer["next_hop_mac"])
         outer /= IP(src=self.balancer["source_address"], dst=address, tos=self.balancer.get("dscp", 0) << 2, id=0, flags="DF", ttl=64,
                     proto=17 if service["forwarding"] == "gue" else 4)
         if service["forwarding"] == "gue":
-            outer /= UDP(sport=0xC000 | entropy & 0x3FFF, dport=self.balancer.get("gue_port", 6080), chksum=0) / Gue()
+            outer /= UDP(sport=0xC000 | entropy & 0x3FFF, dport=self.balancer.get("gue_port", 6080), chksum=0)
+            with_hops = outer / Gue(hlen=1 + len(hops)) / GueHops(hops=hops)
+            has_room = len(with_hops) - 14 + len(packet.ip) <= IP_LENGTH_MAX
+            outer = with_hops if hops and has_room else outer / Gue()
         if len(outer) - 14 + len(packet.ip) > IP_LENGTH_MAX:
             return None
         return raw(outer / Raw(packet.ip))

@@ -93,6 +93,15 @@ TEST_F(SecondChanceTest, AnUnsureFlowFollowsTheHopsOfTheCurrentGeneration) {
     EXPECT_EQ(hops_of(frame), (std::vector<u32>{address_of(2), address_of(1)}));
 }
 
+TEST_F(SecondChanceTest, WhenAllBackendsDrainAFoundFlowGoesToTheLastOwnerAndANewOneNowhere) {
+    for (auto &slot : snapshot.slots) slot.state = kSlotDraining;
+    give_all_rows_to(kNoSlot, {2, 0});
+    const Frame frame = send(TestFrame::tcp(kClient, 4000, kTcpAck, 1));
+    EXPECT_EQ(outer_destination(frame), address_of(2));
+    EXPECT_EQ(hops_of(frame), std::vector<u32>{address_of(0)});
+    EXPECT_EQ(dropped(TestFrame::tcp(kClient, 4001, kTcpSyn)), DropReason::no_backend);
+}
+
 TEST_F(SecondChanceTest, NoMoreThanThreeHops) {
     give_all_rows_to(0, {});
     send(TestFrame::tcp(kClient, 4000, kTcpAck, 1));
