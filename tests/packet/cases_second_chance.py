@@ -11,8 +11,10 @@ def _drained(address):
 def _passed_on(**keys):
     """Traffic of a service whose one backend that takes new flows was .31, then .32, .33 and .34; the others drain."""
     traffic = Traffic.of(config(service(backends=FOUR[:1], **keys)))
+    traffic.tcp("S", client_port=50001)
     for count in (2, 3, 4):
         traffic.adopt(config(service(backends=[*map(_drained, FOUR[: count - 1]), FOUR[count - 1]], **keys)))
+        traffic.tcp("S", client_port=50000 + count)
     return traffic
 
 
