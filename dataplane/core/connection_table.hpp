@@ -116,6 +116,8 @@ template <> struct alignas(64) Line<CompactKey> {
     [[nodiscard]] CompactKey key(unsigned i) const noexcept { return keys[i]; }
     [[nodiscard]] wire::u64 &value(unsigned i) noexcept { return values[i]; }
     void set_key(unsigned i, CompactKey k) noexcept { keys[i] = k; }
+    /// Clears a key by one store, for who shares the line with others that do the same.
+    void drop_key(unsigned i) noexcept { __atomic_store_n(&keys[i].bits, 0, __ATOMIC_RELAXED); }
     /// A bit for each entry with this key.
     [[nodiscard]] unsigned match(CompactKey k) const noexcept {
         __m256i wanted = _mm256_set1_epi64x(static_cast<long long>(k.bits));
@@ -148,6 +150,7 @@ template <> struct alignas(64) Line<WideKey> {
         std::atomic_signal_fence(std::memory_order_release);
         entries[i].key.bits = k.bits;
     }
+    void drop_key(unsigned i) noexcept { __atomic_store_n(&entries[i].key.bits, 0, __ATOMIC_RELAXED); }
     [[nodiscard]] unsigned match(const WideKey &k) const noexcept {
         unsigned bits = 0;
         for (unsigned i = 0; i < kEntries; ++i) bits |= unsigned{entries[i].key == k} << i;
