@@ -95,13 +95,25 @@ bool ConnectionTable<Key>::insert(const Generation &generation, const FlowHash &
     const u32 one = first(hash), two = other(one, key);
     Place place;
     bool room = take_free(generation, one, now_s, place) || take_free(generation, two, now_s, place);
-    // In a table as good as full (a SYN flood) moves find nothing, at some forty cache lines an attempt: evict at once.
-    const unsigned depth_max = size_ < capacity() / 16 * 15 ? Line<Key>::kMoveDepth : 0;
-    for (unsigned depth = 1; depth <= depth_max; ++depth)
-        room = room || take_by_moving(generation, one, depth, now_s, place) ||
-               take_by_moving(generation, two, depth, now_s, place);
-    for (ConnectionState victim : {ConnectionState::kHalfOpen, ConnectionState::kClosing})
-        room = room || take_from(one, victim, place) || take_from(two, victim, place);
+    const auto move = [&](unsigned depth_max) noexcept {
+        for (unsigned depth = 1; depth <= depth_max && !room; ++depth)
+            room = take_by_moving(generation, one, depth, now_s, place) || take_by_moving(generation, two, depth, now_s, place);
+    };
+    const auto evict = [&]() noexcept {
+        for (ConnectionState victim : {ConnectionState::kHalfOpen, ConnectionState::kClosing})
+            room = room || take_from(one, victim, place) || take_from(two, victim, place);
+    };
+    if (size_ < capacity() / 8 * 7) {
+        move(Line<Key>::kMoveDepthMax); // the last of them one flow in a million needs
+        evict();
+    } else if (size_ < capacity() / 16 * 15) {
+        move(Line<Key>::kMoveDepth);
+        evict();
+    } else {
+        // As good as full, perhaps by a SYN flood: moves seldom find room, at some forty cache lines an attempt.
+        evict();
+        move(Line<Key>::kMoveDepth);
+    }
     if (!room) return false;
     write(place, key, connection.pack());
     ++size_;

@@ -110,6 +110,7 @@ template <class Key> struct Line;
 template <> struct alignas(64) Line<CompactKey> {
     static constexpr unsigned kEntries = 4;
     static constexpr unsigned kMoveDepth = 2;
+    static constexpr unsigned kMoveDepthMax = 4;
     CompactKey keys[kEntries];
     wire::u64 values[kEntries];
 
@@ -135,6 +136,7 @@ template <> struct alignas(64) Line<CompactKey> {
 template <> struct alignas(64) Line<WideKey> {
     static constexpr unsigned kEntries = 2;
     static constexpr unsigned kMoveDepth = 5; // fewer places a line, so further to look for one
+    static constexpr unsigned kMoveDepthMax = 9;
     struct Entry {
         WideKey key;
         wire::u64 value;
@@ -230,7 +232,8 @@ template <class Key> class ConnectionTable {
     }
 
     /// Records a new connection; its key must not be in the table.
-    /// Room is made of, in this order: nothing, expired entries, moves, half-open entries, closing entries.
+    /// Room is made of, in this order: nothing, expired entries, moves, half-open entries, closing entries. (Where a table is
+    /// as good as full, moves come last.)
     /// @return false if neither line has room: the flow then goes unrecorded.
     [[nodiscard]] bool insert(const Generation &, const wire::FlowHash &, const Key &, const Connection &,
                               wire::u32 now_s) noexcept;
