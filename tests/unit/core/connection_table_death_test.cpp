@@ -104,14 +104,16 @@ using Keys = testing::Types<CompactKey, WideKey>;
 TYPED_TEST_SUITE(ConnectionTableDeathTest, Keys);
 
 TYPED_TEST(ConnectionTableDeathTest, AfterEveryInstructionTheTableIsSafeToAdopt) {
-    constexpr u32 kFlows = 96;
-    const Shared memory(connection_memory_bytes<TypeParam>(kFlows * 2 / 3)); // full, so that entries move a lot
+    // So full that entries move a lot; fuller, and wide ones look for room in vain most of the time.
+    constexpr bool kIsWide = Line<TypeParam>::kEntries == 2;
+    constexpr u32 kFlows = kIsWide ? 56 : 80;
+    const Shared memory(connection_memory_bytes<TypeParam>(kIsWide ? 56 : 64));
     const pid_t writer = ::fork();
     if (writer == 0) {
         auto process = std::make_unique<test::Process<TypeParam>>(memory.span());
         if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(2);
         ::raise(SIGSTOP);
-        this->work(*process, kFlows, 250, 5);
+        this->work(*process, kFlows, kIsWide ? 300 : 200, 5);
         ::_exit(0);
     }
     ASSERT_GT(writer, 0);
@@ -140,8 +142,8 @@ TYPED_TEST(ConnectionTableDeathTest, AfterEveryInstructionTheTableIsSafeToAdopt)
     }
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     std::printf("%lu instructions, %lu changed the table, after %lu of them an entry stood twice\n", instructions, changes, duplicates);
-    EXPECT_GT(changes, 300u);
-    EXPECT_GT(duplicates, 10u) << "too few entries were moved to prove anything";
+    EXPECT_GT(changes, 200u);
+    EXPECT_GE(duplicates, 5u) << "too few entries were moved to prove anything";
 }
 
 TYPED_TEST(ConnectionTableDeathTest, KilledWritersLoseNothingThatTheyAcknowledged) {
