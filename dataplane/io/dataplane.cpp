@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/dataplane.hpp"
 
+#include "dataplane/core/key_digest.hpp"
 #include "dataplane/io/control_server.hpp"
 #include "dataplane/io/eal.hpp"
 #include "dataplane/io/generation_copy.hpp"
@@ -173,7 +174,7 @@ int adopt_table(void *worker) {
 }
 
 /// Each worker takes over the connections that are in its tables already, on its own CPU.
-void adopt_tables(std::span<const std::unique_ptr<Worker>> workers) {
+void adopt_tables(std::span<const std::unique_ptr<Worker>> workers, bool was_killed) {
     for (unsigned index = 0; index < workers.size(); ++index)
         rte_eal_remote_launch(adopt_table, workers[index].get(), index + 1);
     rte_eal_mp_wait_lcore();
@@ -183,9 +184,26 @@ void adopt_tables(std::span<const std::unique_ptr<Worker>> workers) {
         sum.duplicates += worker->adopted().duplicates;
         sum.unsound += worker->adopted().unsound;
     }
-    spdlog::info("adopted {} connections of the dataplane before; dropped {} interrupted moves and {} unsound entries",
-                 sum.entries, sum.duplicates, sum.unsound);
+    spdlog::info("adopted {} connections of a dataplane that {}; dropped {} interrupted moves and {} unsound entries", sum.entries,
+                 was_killed ? "was killed" : "has ended", sum.duplicates, sum.unsound);
 }
+
+/// Says it when the workers empty their tables: these were filled under another seed.
+class SeedWatch {
+  public:
+    explicit SeedWatch(wire::u64 key_digest) : key_digest_(key_digest) {}
+    void look(const core::Generation *generation) {
+        if (generation == nullptr || generation->number() == number_) return;
+        number_ = generation->number();
+        const auto digest = core::key_digest(generation->hash_key());
+        if (key_digest_ != 0 && digest != key_digest_) spdlog::warn("generation {} has another seed: all connections are forgotten", number_);
+        key_digest_ = digest;
+    }
+
+  private:
+    wire::u64 key_digest_; ///< of the tables' entries; 0: there are none
+    wire::u64 number_ = 0;
+};
 
 void restore(GenerationCopy &copy, Adoption &adoption) {
     const auto number = copy.restore(adoption);
@@ -258,10 +276,11 @@ Result<void> run_dataplane(const Options &options) {
     tables->keep(); // from here on nothing fails
     Inheritance inheritance(store, std::move(tables->inherited));
     const auto workers = make_workers(options, *plan, *ports, *counters, store, stop, *tables);
-    if (tables->has_found) adopt_tables(workers);
+    if (tables->has_found()) adopt_tables(workers, tables->were_in_use);
     if (*copy) restore(**copy, adoption);
     TscClock clock;
     inheritance.look(clock.now_ns());
+    SeedWatch seed_watch(tables->key_digest);
 
     const RunningWorkers running(workers, stop);
     end_log_startup();
@@ -270,6 +289,7 @@ Result<void> run_dataplane(const Options &options) {
     spdlog::info("connection tables: {}", tables->place.empty() ? "in this process's memory, lost with it" : tables->place);
     while (!server->serve(signals->get(), adoption.is_tidy() ? kCountPeriod_ms : kTidyPeriod_ms)) {
         if (*copy) (*copy)->follow(store);
+        seed_watch.look(store.current());
         clock.set_right();
         inheritance.look(clock.now_ns());
         if (adoption.is_tidy()) adoption.count_steered();

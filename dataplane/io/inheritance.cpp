@@ -35,8 +35,9 @@ void Inheritance::look(wire::u64 now_ns) {
     std::ranges::fill(live_, 0);
     wire::u64 connections = 0;
     std::erase_if(tables_, [&](const std::shared_ptr<TableMemory> &table) {
-        const bool same_key = table->header().key_digest == core::key_digest(generation->hash_key());
-        const auto count = same_key ? this->count(*table, *generation, now_ns) : 0;
+        const bool is_same_key = table->header().key_digest == core::key_digest(generation->hash_key());
+        if (!is_same_key) spdlog::warn("{}: its connections were placed under another seed; dropped", table->path().string());
+        const auto count = is_same_key ? this->count(*table, *generation, now_ns) : 0;
         connections += count;
         if (count == 0) table->remove(); // its name; workers may still read it
         return count == 0;

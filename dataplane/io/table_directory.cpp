@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/table_directory.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/file.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -98,7 +100,11 @@ std::size_t TableDirectory::left_bytes() const {
 }
 
 void TableDirectory::forget() const {
-    for (const auto &file : left_files()) ::unlink(file.c_str());
+    for (const auto &file : left_files()) {
+        // One that a process has is that process's: it may have the same runtime directory in another mount namespace.
+        const Descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+        if (!opened || ::flock(opened.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(file.c_str());
+    }
 }
 
 /// Those that can be used. The others are removed, with one line for each reason.
@@ -114,6 +120,10 @@ std::vector<TableMemory> TableDirectory::open_left(const std::string &boot_id) c
         else if (tables.size() >= kInheritedCountMax) why = fmt::format("more than {}", kInheritedCountMax);
         if (why.empty()) {
             tables.push_back(std::move(*table));
+            continue;
+        }
+        if (why == TableMemory::kInUse) {
+            spdlog::warn("{}: {}", file.string(), why); // by who has the same runtime directory in another mount namespace
             continue;
         }
         ++dropped[why];
@@ -151,8 +161,41 @@ Result<TableMemory> TableDirectory::create(const fs::path &directory, const Tabl
     }
 }
 
+namespace {
+
+TableHeader make_header(const TableShape &shape, TableKind kind, unsigned worker, const std::string &boot_id) {
+    TableHeader header{};
+    header.magic = kTableMagic;
+    header.layout = kTableLayout;
+    header.kind = kind;
+    header.line_count = (kind == TableKind::kCompact ? shape.compact_bytes : shape.wide_bytes) / kTableLineSize;
+    header.spread_digest = digest_of(shape.spread);
+    header.worker = worker;
+    header.worker_count = shape.worker_count;
+    copy_text(header.boot_id, boot_id);
+    copy_text(header.spread, shape.spread);
+    return header;
+}
+
+/// Takes the table out of `left` that was written for this very place.
+std::optional<TableMemory> take_same(std::vector<TableMemory> &left, const fs::path &directory, const TableHeader &header) {
+    std::optional<TableMemory> same;
+    std::vector<TableMemory> others;
+    for (auto &table : left) {
+        const TableHeader &other = table.header();
+        const bool fits = !same && table.path().parent_path() == directory && other.kind == header.kind &&
+                          other.worker == header.worker && other.worker_count == header.worker_count &&
+                          other.line_count == header.line_count && other.spread_digest == header.spread_digest;
+        if (fits) same.emplace(std::move(table));
+        else others.push_back(std::move(table));
+    }
+    left.swap(others);
+    return same;
+}
+
+} // namespace
+
 Result<TableDirectory::Tables> TableDirectory::take(const TableShape &shape, bool hugepages) const {
-    Tables tables;
     const auto boot_id = read_boot_id();
     auto left = open_left(boot_id);
     std::size_t left_bytes = 0;
@@ -166,43 +209,28 @@ Result<TableDirectory::Tables> TableDirectory::take(const TableShape &shape, boo
         if (made) made->inherited = std::move(left);
         return made;
     }
-    tables.place = (*directory)->string();
 
+    Tables tables;
+    tables.place = (*directory)->string();
     for (unsigned worker = 0; worker < shape.worker_count; ++worker) {
         for (const TableKind kind : {TableKind::kCompact, TableKind::kWide}) {
-            TableHeader header{};
-            header.magic = kTableMagic;
-            header.layout = kTableLayout;
-            header.kind = kind;
-            header.line_count = (kind == TableKind::kCompact ? shape.compact_bytes : shape.wide_bytes) / 64;
-            header.spread_digest = digest_of(shape.spread);
-            header.worker = worker;
-            header.worker_count = shape.worker_count;
-            copy_text(header.boot_id, boot_id);
-            copy_text(header.spread, shape.spread);
+            const TableHeader header = make_header(shape, kind, worker, boot_id);
             auto &mine = kind == TableKind::kCompact ? tables.compact : tables.wide;
-            const auto same = std::ranges::find_if(left, [&](const TableMemory &table) {
-                const TableHeader &other = table.header();
-                return table.path().parent_path() == **directory && other.kind == kind && other.worker == worker && other.worker_count == shape.worker_count &&
-                       other.line_count == header.line_count && other.spread_digest == header.spread_digest;
-            });
-            if (same != left.end()) {
+            if (auto same = take_same(left, **directory, header)) {
+                tables.key_digest = same->header().key_digest;
+                tables.were_in_use |= same->header().is_in_use != 0;
                 mine.push_back(std::move(*same));
-                std::vector<TableMemory> others;
-                for (auto table = left.begin(); table != left.end(); ++table)
-                    if (table != same) others.push_back(std::move(*table));
-                left.swap(others);
-                tables.has_found = true;
-            } else {
-                auto made = create(**directory, header);
-                if (!made) return std::unexpected(made.error());
-                mine.push_back(std::move(*made));
+                continue;
             }
+            auto made = create(**directory, header);
+            if (!made) return std::unexpected(made.error());
+            mine.push_back(std::move(*made));
         }
     }
     if (!left.empty())
-        spdlog::info("{} connection table(s) of an earlier run are inherited: they were written for '{}', this is '{}' with {} lines a table",
-                     left.size(), text_of(left.front().header().spread), shape.spread, shape.compact_bytes / 64);
+        spdlog::info("{} connection table(s) of an earlier run are inherited: written for '{}', {} lines; this is '{}', {} lines", left.size(),
+                     text_of(left.front().header().spread), left.front().header().line_count, shape.spread,
+                     shape.compact_bytes / kTableLineSize);
     tables.inherited = std::move(left);
     return tables;
 }
@@ -219,6 +247,8 @@ Result<TableDirectory::Tables> TableDirectory::allocate(const TableShape &shape,
     }
     return tables;
 }
+
+bool TableDirectory::Tables::has_found() const { return key_digest != 0; }
 
 void TableDirectory::Tables::keep() {
     for (auto *tables : {&compact, &wide})

@@ -41,8 +41,10 @@ class TableDirectory {
         std::vector<TableMemory> wide;      ///< by worker
         std::vector<TableMemory> inherited;
         std::string place;                  ///< where they are, for a log line
-        bool has_found = false;             ///< some are of an earlier run
+        wire::u64 key_digest = 0;           ///< of what was found of an earlier run
+        bool were_in_use = false;           ///< that run was killed
 
+        [[nodiscard]] bool has_found() const; ///< some are of an earlier run
         void keep(); ///< from now on the files outlive this process
     };
     /// Finds or makes the tables of all workers.

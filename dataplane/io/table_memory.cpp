@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -21,7 +22,6 @@ namespace fairlead::io {
 namespace {
 
 constexpr std::size_t kHugepage = 2U << 20; // what both kinds of hugepage want on this architecture
-constexpr std::size_t kLineSize = 64;
 
 constexpr std::size_t round_up(std::size_t size, std::size_t page) { return (size + page - 1) / page * page; }
 
@@ -29,21 +29,25 @@ std::unexpected<std::string> cannot(const char *verb, const std::filesystem::pat
     return std::unexpected(fmt::format("cannot {} {}: {}", verb, path.string(), std::strerror(error)));
 }
 
-/// The file's size, and the room it takes: hugetlbfs knows whole pages only.
-std::size_t file_size(const std::filesystem::path &path, std::size_t line_bytes) {
+/// The pages that a directory's files are made of: hugetlbfs knows whole ones only.
+std::size_t page_size(const std::filesystem::path &directory) {
     struct statfs filesystem{};
-    const bool huge = ::statfs(path.parent_path().c_str(), &filesystem) == 0 && filesystem.f_type == HUGETLBFS_MAGIC;
-    return round_up(kTableHeaderSize + line_bytes, huge ? static_cast<std::size_t>(filesystem.f_bsize) : kTableHeaderSize);
+    if (::statfs(directory.c_str(), &filesystem) != 0 || filesystem.f_type != HUGETLBFS_MAGIC) return kTableHeaderSize;
+    return static_cast<std::size_t>(filesystem.f_bsize);
+}
+
+std::size_t file_size(const std::filesystem::path &path, std::size_t line_bytes) {
+    return round_up(kTableHeaderSize + line_bytes, page_size(path.parent_path()));
 }
 
 /// At an address that hugepages want: a tmpfs that is not mounted for them gives any.
-void *map_aligned(int file, std::size_t size) {
-    void *room = ::mmap(nullptr, size + kHugepage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+void *map_aligned(int file, std::size_t size, std::size_t alignment) {
+    void *room = ::mmap(nullptr, size + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED) return MAP_FAILED;
     const auto begin = reinterpret_cast<std::uintptr_t>(room);
-    const auto aligned = round_up(begin, kHugepage);
-    ::munmap(room, aligned - begin);
-    ::munmap(reinterpret_cast<void *>(aligned + size), begin + kHugepage - aligned);
+    const auto aligned = round_up(begin, alignment);
+    if (aligned != begin) ::munmap(room, aligned - begin);
+    ::munmap(reinterpret_cast<void *>(aligned + size), begin + alignment - aligned);
     void *address = ::mmap(reinterpret_cast<void *>(aligned), size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, file, 0);
     if (address == MAP_FAILED) {
         const int error = errno;
@@ -78,7 +82,7 @@ Result<TableMemory> TableMemory::allocate(std::size_t size, bool hugepages) {
 }
 
 Result<TableMemory> TableMemory::map(const std::filesystem::path &path, Descriptor file, std::size_t size) {
-    void *address = map_aligned(file.get(), size);
+    void *address = map_aligned(file.get(), size, std::max(kHugepage, page_size(path.parent_path())));
     if (address == MAP_FAILED) return cannot("map", path, errno);
     if (filesystem_of(path.parent_path()) != Filesystem::kHugepages && size >= kHugepage) {
         // Where the kernel has neither: slower, not wrong.
@@ -92,7 +96,7 @@ Result<TableMemory> TableMemory::map(const std::filesystem::path &path, Descript
 }
 
 Result<TableMemory> TableMemory::create(const std::filesystem::path &path, const TableHeader &header) {
-    const std::size_t line_bytes = header.line_count * kLineSize, size = file_size(path, line_bytes);
+    const std::size_t line_bytes = header.line_count * kTableLineSize, size = file_size(path, line_bytes);
     Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) return cannot("make", path, errno);
     const auto give_up = [&](int error) {
@@ -120,19 +124,19 @@ Result<TableMemory> TableMemory::open(const std::filesystem::path &path) {
     // Directories of memory are open to everyone: what others have put there is not ours.
     if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 0077) != 0)
         return std::unexpected("not a file of this user's alone");
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return std::unexpected("in use by another process");
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return std::unexpected(kInUse);
     const auto size = static_cast<std::size_t>(status.st_size);
-    if (size < kTableHeaderSize + 2 * kLineSize) return std::unexpected("cut short");
+    if (size < kTableHeaderSize + 2 * kTableLineSize) return std::unexpected("cut short");
     auto memory = map(path, std::move(file), size);
     if (!memory) return memory;
     memory->is_kept_ = true;
     const TableHeader &header = memory->header();
     if (header.magic != kTableMagic) return std::unexpected("no connection table");
     if (header.layout != kTableLayout) return std::unexpected(fmt::format("of layout {}, not {}", header.layout, kTableLayout));
-    if (header.line_count < 2 || header.line_count > ~wire::u32{0} || size != file_size(path, header.line_count * kLineSize))
+    if (header.line_count < 2 || header.line_count > ~wire::u32{0} || size != file_size(path, header.line_count * kTableLineSize))
         return std::unexpected("of another size than it says");
     if (header.kind != TableKind::kCompact && header.kind != TableKind::kWide) return std::unexpected("of an unknown kind");
-    memory->line_bytes_ = header.line_count * kLineSize;
+    memory->line_bytes_ = header.line_count * kTableLineSize;
     return memory;
 }
 

@@ -39,6 +39,7 @@ inline constexpr wire::u64 kTableMagic = 0x454c424154434c46; // "FLCTABLE"
 /// Changes with TableHeader, and with the layout of core's Line and Connection and how core chooses a flow's lines.
 inline constexpr wire::u32 kTableLayout = 1;
 inline constexpr std::size_t kTableHeaderSize = 4096;
+inline constexpr std::size_t kTableLineSize = 64;
 static_assert(sizeof(TableHeader) <= kTableHeaderSize);
 
 class TableMemory {
@@ -50,7 +51,9 @@ class TableMemory {
     /// A new file in memory, zeroed but for its header, mode 0600. It goes with this object unless keep() is called.
     [[nodiscard]] static Result<TableMemory> create(const std::filesystem::path &path, const TableHeader &header);
 
-    /// A file that create() made, perhaps in another process; locked, so that no other process has it, too.
+    /// A file that create() made, perhaps in another process; locked, so that no other process has it, too: then the error is
+    /// kInUse.
+    static constexpr const char *kInUse = "in use by another process";
     [[nodiscard]] static Result<TableMemory> open(const std::filesystem::path &path);
 
     TableMemory(TableMemory &&other) noexcept

@@ -127,17 +127,18 @@ std::uint16_t Worker::settle(std::span<rte_mbuf *> packets, std::span<const core
 void Worker::follow_key(const core::Generation &generation) noexcept {
     key_number_ = generation.number();
     key_digest_ = core::key_digest(generation.hash_key());
-    const auto fits = [this](const TableMemory &table) { return table.header().key_digest == key_digest_; };
-    if (fits(setup_.connections) && fits(setup_.wide_connections)) return;
-    for (const TableMemory *table : {&setup_.connections, &setup_.wide_connections}) table->header().key_digest = 0;
-    pipeline_.start_forgetting();
-    is_forgetting_ = true;
+    if (is_forgetting_) return; // when that is done, the tables are this key's
+    is_forgetting_ = std::ranges::any_of(tables(), [this](const TableHeader *table) {
+        return table->key_digest != 0 && table->key_digest != key_digest_; // 0: it is empty
+    });
+    for (TableHeader *table : tables()) table->key_digest = is_forgetting_ ? 0 : key_digest_;
+    if (is_forgetting_) pipeline_.start_forgetting();
 }
 
 void Worker::forget_next() noexcept {
     if (pipeline_.forget_next()) return;
     is_forgetting_ = false;
-    for (const TableMemory *table : {&setup_.connections, &setup_.wide_connections}) table->header().key_digest = key_digest_;
+    for (TableHeader *table : tables()) table->key_digest = key_digest_;
 }
 
 /// What a device dropped for want of room in its receive queue is dropped by us: it gets a name, too.

@@ -11,6 +11,7 @@
 #include "dataplane/io/table_memory.hpp"
 #include "dataplane/io/tsc_clock.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -59,6 +60,9 @@ class Worker {
     [[nodiscard]] unsigned serve(const PortQueue &queue, wire::u64 now_ns) noexcept;
     [[nodiscard]] std::uint16_t fill_frames(std::span<rte_mbuf *> packets, std::span<core::Frame> frames) noexcept;
     [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames) noexcept;
+    [[nodiscard]] std::array<TableHeader *, 2> tables() const {
+        return {&setup_.connections.header(), &setup_.wide_connections.header()};
+    }
     void follow_key(const core::Generation &generation) noexcept;
     void forget_next() noexcept;
     void count_missed() noexcept;

@@ -125,6 +125,29 @@ TEST_F(RestartTest, AnotherNumberOfWorkersInheritsAndLosesNothing) {
         << "no connection is counted twice in the end";
 }
 
+TEST_F(RestartTest, TablesOfAnotherSizeAreInheritedAndTheOthersAdopted) {
+    {
+        DataplaneProcess process(run_, arguments());
+        run_first(process, SIGTERM);
+    }
+    for (const auto &[option, adopted] : {std::pair("--wide-connections", kFlows), {"--connections", 0U}}) {
+        auto other = arguments();
+        other.insert(other.end(), {option, "5000"});
+        if (adopted == 0) other.insert(other.end(), {"--wide-connections", "5000"});
+        DataplaneProcess process(run_, other);
+        const auto client = connect();
+        const CountersView counters(client);
+        ASSERT_TRUE(counters.is_mapped()) << process.said();
+        EXPECT_TRUE(eventually([&] { return counters.forwarded() == 2 * kFlows; })) << process.said();
+        EXPECT_EQ(sum(counters, &wire::WorkerCounters::by_connection), 2 * kFlows) << option;
+        EXPECT_EQ(sum(counters, &wire::WorkerCounters::connections_adopted), adopted);
+        EXPECT_EQ(sum(counters, &wire::WorkerCounters::connections_inherited), kFlows - adopted);
+        EXPECT_TRUE(eventually([&] { return table_files() == 2; })) << process.said();
+        process.signal(SIGTERM);
+        EXPECT_EQ(process.wait(), 0) << process.said();
+    }
+}
+
 TEST_F(RestartTest, InheritedConnectionsCountForTheirBackendsUntilTheyAreTakenOver) {
     {
         DataplaneProcess process(run_, arguments(1));
