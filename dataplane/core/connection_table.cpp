@@ -161,7 +161,7 @@ template <class Key> bool ConnectionTable<Key>::clear_next(std::size_t lines) no
 
 /// What a writer that died in a move leaves: its entry twice, the values equal. Other values cannot come about, so of two
 /// entries that contradict each other neither is believed.
-template <class Key> ConnectionTable<Key>::Twin ConnectionTable<Key>::twin(u32 line, unsigned entry) noexcept {
+template <class Key> typename ConnectionTable<Key>::Twin ConnectionTable<Key>::twin(u32 line, unsigned entry) noexcept {
     const Key key = lines_[line].key(entry);
     const u64 value = lines_[line].value(entry);
     const u32 lines[] = {line, other(line, key)};

@@ -8,7 +8,7 @@ namespace fairlead::core {
 using namespace wire;
 
 template <class Key>
-InheritedTable<Key>::Entry InheritedTable<Key>::find(const FlowHash &hash, const Key &key) const noexcept {
+typename InheritedTable<Key>::Entry InheritedTable<Key>::find(const FlowHash &hash, const Key &key) const noexcept {
     const u32 one = first_line(hash, line_count());
     for (const u32 line : {one, other_line(one, key, line_count())})
         if (const unsigned bits = lines_[line].match(key); bits != 0)
