@@ -10,26 +10,17 @@ namespace fairlead::core {
 using namespace wire;
 
 namespace {
+constexpr u32 kPrefetchLines = 16; ///< ahead of a walk through the table
+
 // Keeps the compiler from reordering the stores around it; the processor (x86) keeps stores in order.
 inline void store_order() noexcept { std::atomic_signal_fence(std::memory_order_release); }
 } // namespace
 
 template <class Key>
 ConnectionTable<Key>::ConnectionTable(std::span<std::byte> memory, SlotCounters *slots) noexcept
-    : lines_(reinterpret_cast<Line<Key> *>(memory.data())), mask_(memory.size() / 64 - 1), slots_(slots) {
-    assert(std::has_single_bit(mask_ + 1) && mask_ >= 1);
+    : lines_(reinterpret_cast<Line<Key> *>(memory.data())), line_count_(static_cast<u32>(memory.size() / 64)), slots_(slots) {
+    assert(memory.size() / 64 == line_count_ && line_count_ >= 2);
     assert(reinterpret_cast<std::uintptr_t>(lines_) % 64 == 0);
-}
-
-template <class Key>
-bool ConnectionTable<Key>::expired(const Generation &generation, const Key &key, const Connection &connection,
-                                   u32 now_s) const noexcept {
-    const u16 index = key.service();
-    if (index >= generation.service_count() || generation.service(index).row_count == 0) return true;
-    u32 age_s = (now_s - connection.last_seen_s) & 0xffffff;
-    if (age_s >= 1u << 23) age_s = 0; // seen after now: the clock of another CPU is a little ahead
-    static_assert(kTimeoutMaxS < 1 << 23);
-    return age_s > generation.service(index).timeout_s[static_cast<u8>(connection.state)];
 }
 
 template <class Key> void ConnectionTable<Key>::write(const Place &place, const Key &key, u64 value) noexcept {
@@ -47,7 +38,7 @@ template <class Key> void ConnectionTable<Key>::remove(const Place &place) noexc
 }
 
 template <class Key>
-bool ConnectionTable<Key>::take_free(const Generation &generation, std::size_t line, u32 now_s,
+bool ConnectionTable<Key>::take_free(const Generation &generation, u32 line, u32 now_s,
                                      Place &place) noexcept {
     unsigned empty = lines_[line].match(Key{});
     if (empty) {
@@ -55,7 +46,7 @@ bool ConnectionTable<Key>::take_free(const Generation &generation, std::size_t l
         return true;
     }
     for (unsigned i = 0; i < kEntries; ++i) {
-        if (!expired(generation, lines_[line].key(i), Connection::unpack(lines_[line].value(i)), now_s)) continue;
+        if (!expired(generation, lines_[line].key(i).service(), Connection::unpack(lines_[line].value(i)), now_s)) continue;
         place = {line, i};
         remove(place);
         ++events_.expired;
@@ -65,11 +56,11 @@ bool ConnectionTable<Key>::take_free(const Generation &generation, std::size_t l
 }
 
 template <class Key>
-bool ConnectionTable<Key>::take_by_moving(const Generation &generation, std::size_t line, unsigned depth, u32 now_s,
+bool ConnectionTable<Key>::take_by_moving(const Generation &generation, u32 line, unsigned depth, u32 now_s,
                                           Place &place) noexcept {
     for (unsigned i = 0; i < kEntries; ++i) {
         const Key key = lines_[line].key(i);
-        const std::size_t target_line = other(line, key);
+        const u32 target_line = other(line, key);
         Place target;
         bool room = depth == 1 ? take_free(generation, target_line, now_s, target)
                                : take_by_moving(generation, target_line, depth - 1, now_s, target);
@@ -86,7 +77,7 @@ bool ConnectionTable<Key>::take_by_moving(const Generation &generation, std::siz
 }
 
 template <class Key>
-bool ConnectionTable<Key>::take_from(std::size_t line, ConnectionState victim, Place &place) noexcept {
+bool ConnectionTable<Key>::take_from(u32 line, ConnectionState victim, Place &place) noexcept {
     for (unsigned i = 0; i < kEntries; ++i) {
         if (Connection::unpack(lines_[line].value(i)).state != victim) continue;
         place = {line, i};
@@ -100,16 +91,29 @@ bool ConnectionTable<Key>::take_from(std::size_t line, ConnectionState victim, P
 template <class Key>
 bool ConnectionTable<Key>::insert(const Generation &generation, const FlowHash &hash, const Key &key,
                                   const Connection &connection, u32 now_s) noexcept {
-    const std::size_t one = first(hash), two = other(one, key);
+    if (clearing_) return false; // it would be cleared
+    const u32 one = first(hash), two = other(one, key);
     Place place;
     bool room = take_free(generation, one, now_s, place) || take_free(generation, two, now_s, place);
-    // In a table as good as full (a SYN flood) moves find nothing, at some forty cache lines an attempt: evict at once.
-    const unsigned depth_max = size_ < capacity() / 16 * 15 ? Line<Key>::kMoveDepth : 0;
-    for (unsigned depth = 1; depth <= depth_max; ++depth)
-        room = room || take_by_moving(generation, one, depth, now_s, place) ||
-               take_by_moving(generation, two, depth, now_s, place);
-    for (ConnectionState victim : {ConnectionState::kHalfOpen, ConnectionState::kClosing})
-        room = room || take_from(one, victim, place) || take_from(two, victim, place);
+    const auto move = [&](unsigned depth_max) noexcept {
+        for (unsigned depth = 1; depth <= depth_max && !room; ++depth)
+            room = take_by_moving(generation, one, depth, now_s, place) || take_by_moving(generation, two, depth, now_s, place);
+    };
+    const auto evict = [&]() noexcept {
+        for (ConnectionState victim : {ConnectionState::kHalfOpen, ConnectionState::kClosing})
+            room = room || take_from(one, victim, place) || take_from(two, victim, place);
+    };
+    if (size_ < capacity() / 8 * 7) {
+        move(Line<Key>::kMoveDepthMax); // the last of them one flow in a million needs
+        evict();
+    } else if (size_ < capacity() / 16 * 15) {
+        move(Line<Key>::kMoveDepth);
+        evict();
+    } else {
+        // As good as full, perhaps by a SYN flood: moves seldom find room, at some forty cache lines an attempt.
+        evict();
+        move(Line<Key>::kMoveDepth);
+    }
     if (!room) return false;
     write(place, key, connection.pack());
     ++size_;
@@ -118,30 +122,92 @@ bool ConnectionTable<Key>::insert(const Generation &generation, const FlowHash &
 }
 
 template <class Key> void ConnectionTable<Key>::erase(const FlowHash &hash, const Key &key) noexcept {
-    for (std::size_t line : {first(hash), other(first(hash), key)})
+    for (u32 line : {first(hash), other(first(hash), key)})
         for (unsigned bits = lines_[line].match(key); bits; bits &= bits - 1)
             remove({line, static_cast<unsigned>(std::countr_zero(bits))});
 }
 
 template <class Key>
 void ConnectionTable<Key>::sweep(const Generation &generation, std::size_t lines, u32 now_s) noexcept {
-    if (size_ == 0) return;
-    for (lines = std::min(lines, line_count()); lines > 0; --lines, swept_ = (swept_ + 1) & mask_) {
+    if (size_ == 0 || clearing_) return;
+    for (lines = std::min(lines, line_count()); lines > 0; --lines) {
         Line<Key> &line = lines_[swept_];
-        __builtin_prefetch(&lines_[(swept_ + 8) & mask_], 1);
+        __builtin_prefetch(&lines_[swept_ + kPrefetchLines < line_count_ ? swept_ + kPrefetchLines : 0], 1);
         for (unsigned i = 0; i < kEntries; ++i) {
-            if (line.key(i).empty() || !expired(generation, line.key(i), Connection::unpack(line.value(i)), now_s))
+            if (line.key(i).empty() || !expired(generation, line.key(i).service(), Connection::unpack(line.value(i)), now_s))
                 continue;
-            remove({swept_, i});
+            remove({static_cast<u32>(swept_), i});
             ++events_.expired;
         }
+        if (++swept_ == line_count_) swept_ = 0;
     }
 }
 
 template <class Key> void ConnectionTable<Key>::clear() noexcept {
-    for (std::size_t line = 0; size_ > 0 && line <= mask_; ++line)
+    start_clearing();
+    while (clear_next(line_count())) {}
+}
+
+template <class Key> bool ConnectionTable<Key>::clear_next(std::size_t lines) noexcept {
+    for (; clearing_ && lines > 0; --lines) {
         for (unsigned i = 0; i < kEntries; ++i)
-            if (!lines_[line].key(i).empty()) remove({line, i});
+            if (!lines_[swept_].key(i).empty()) remove({static_cast<u32>(swept_), i});
+        if (++swept_ < line_count_ && size_ > 0) continue;
+        swept_ = 0;
+        clearing_ = false;
+    }
+    return clearing_;
+}
+
+/// What a writer that died in a move leaves: its entry twice, the values equal. Other values cannot come about, so of two
+/// entries that contradict each other neither is believed.
+template <class Key> typename ConnectionTable<Key>::Twin ConnectionTable<Key>::twin(u32 line, unsigned entry) noexcept {
+    const Key key = lines_[line].key(entry);
+    const u64 value = lines_[line].value(entry);
+    const u32 lines[] = {line, other(line, key)};
+    Twin found = Twin::kNone;
+    for (unsigned n = 0; n < (lines[0] == lines[1] ? 1 : 2); ++n) {
+        unsigned bits = lines_[lines[n]].match(key);
+        if (n == 0) bits &= ~(1u << entry);
+        for (; bits; bits &= bits - 1) {
+            const unsigned i = static_cast<unsigned>(std::countr_zero(bits));
+            if (lines_[lines[n]].value(i) == value) {
+                if (found == Twin::kNone) found = Twin::kEqual;
+                continue;
+            }
+            lines_[lines[n]].set_key(i, Key{});
+            found = Twin::kContradicts;
+        }
+    }
+    return found;
+}
+
+template <class Key> TableAdoption ConnectionTable<Key>::adopt() noexcept {
+    TableAdoption adoption;
+    for (u32 line = 0; line < line_count_; ++line) {
+        if (line + kPrefetchLines < line_count_)
+            for (unsigned i = 0; i < kEntries; ++i)
+                if (const Key key = lines_[line + kPrefetchLines].key(i); !key.empty())
+                    __builtin_prefetch(&lines_[other(line + kPrefetchLines, key)]);
+        for (unsigned i = 0; i < kEntries; ++i) {
+            const Key key = lines_[line].key(i);
+            if (key.empty()) {
+                if (!(key == Key{})) lines_[line].set_key(i, Key{}); // half of a key: else the place would stay taken
+                continue;
+            }
+            const u64 value = lines_[line].value(i);
+            const Twin stands_twice = key.sound() && Connection::sound(value) ? twin(line, i) : Twin::kContradicts;
+            if (stands_twice == Twin::kNone) {
+                ++adoption.entries;
+                add(slots_[Connection::unpack(value).slot].connections);
+                continue;
+            }
+            ++(stands_twice == Twin::kEqual ? adoption.duplicates : adoption.unsound);
+            lines_[line].set_key(i, Key{});
+        }
+    }
+    size_ = adoption.entries;
+    return adoption;
 }
 
 template class ConnectionTable<CompactKey>;

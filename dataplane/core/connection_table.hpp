@@ -9,9 +9,10 @@
 //
 // Each flow has two lines: the first from the keyed flow hash, the second from the first and the
 // key alone (partial-key cuckoo hashing: Fan et al., "Cuckoo Filter", 2014), so an entry can be
-// moved without its packet. An insert may displace entries up to kMoveDepth moves deep, and copies an
+// moved without its packet. Any number of lines will do: the lines of a flow add up to a number hashed from its key,
+// modulo their count, so each follows from the other. An insert may displace entries up to kMoveDepth moves deep, and copies an
 // entry before it clears the old one; a key is written after its value and cleared before it. So a table is whole
-// at every instant, whenever its writer dies: at worst an entry stands twice, with equal values.
+// at every instant, whenever its writer dies: at worst an entry stands twice, with equal values; adopt() mends that.
 #pragma once
 
 #include "dataplane/core/generation.hpp"
@@ -55,6 +56,11 @@ struct Connection {
         const unsigned state = static_cast<unsigned>(v >> 56) & 3;
         return (v & 0x80000000ffffffff) | wire::u64{now_s} << 32 | wire::u64{transition >> 2 * state & 3u} << 56;
     }
+    /// Whether pack() can have made this.
+    [[nodiscard]] static bool sound(wire::u64 v) noexcept {
+        constexpr wire::u64 kStateBitsUnused = 0x7c; // two bits say the state, the last that it is unsure
+        return static_cast<wire::u16>(v) != wire::kNoSlot && (v >> 56 & kStateBitsUnused) == 0;
+    }
 };
 
 /// Spreads every bit of x over all of the result: MurmurHash3's 64-bit finaliser (Appleby, 2011). Needs no key: it only
@@ -75,6 +81,8 @@ struct CompactKey {
     [[nodiscard]] bool empty() const noexcept { return bits == 0; }
     [[nodiscard]] wire::u16 service() const noexcept { return static_cast<wire::u16>((bits & 0xffff) - 1); }
     [[nodiscard]] wire::u64 mixed() const noexcept { return mix(bits); }
+    /// Whether of() can have made this.
+    [[nodiscard]] bool sound() const noexcept { return service() < wire::kServiceCapacity; }
     friend bool operator==(CompactKey, CompactKey) noexcept = default;
 };
 
@@ -90,6 +98,10 @@ struct WideKey {
     [[nodiscard]] bool empty() const noexcept { return bits == 0; }
     [[nodiscard]] wire::u16 service() const noexcept { return static_cast<wire::u16>((bits & 0xffff) - 1); }
     [[nodiscard]] wire::u64 mixed() const noexcept { return mix(mix(mix(address[0]) ^ address[1]) ^ bits); }
+    /// Whether of() can have made this, all of it.
+    [[nodiscard]] bool sound() const noexcept {
+        return service() < wire::kServiceCapacity && (bits & 0xffff0000) == 0 && (address[0] | address[1]) != 0;
+    }
     friend bool operator==(const WideKey &, const WideKey &) noexcept = default;
 };
 
@@ -98,12 +110,15 @@ template <class Key> struct Line;
 template <> struct alignas(64) Line<CompactKey> {
     static constexpr unsigned kEntries = 4;
     static constexpr unsigned kMoveDepth = 2;
+    static constexpr unsigned kMoveDepthMax = 4;
     CompactKey keys[kEntries];
     wire::u64 values[kEntries];
 
     [[nodiscard]] CompactKey key(unsigned i) const noexcept { return keys[i]; }
     [[nodiscard]] wire::u64 &value(unsigned i) noexcept { return values[i]; }
     void set_key(unsigned i, CompactKey k) noexcept { keys[i] = k; }
+    /// Clears a key by one store, for who shares the line with others that do the same.
+    void drop_key(unsigned i) noexcept { __atomic_store_n(&keys[i].bits, 0, __ATOMIC_RELAXED); }
     /// A bit for each entry with this key.
     [[nodiscard]] unsigned match(CompactKey k) const noexcept {
         __m256i wanted = _mm256_set1_epi64x(static_cast<long long>(k.bits));
@@ -121,6 +136,7 @@ template <> struct alignas(64) Line<CompactKey> {
 template <> struct alignas(64) Line<WideKey> {
     static constexpr unsigned kEntries = 2;
     static constexpr unsigned kMoveDepth = 5; // fewer places a line, so further to look for one
+    static constexpr unsigned kMoveDepthMax = 9;
     struct Entry {
         WideKey key;
         wire::u64 value;
@@ -136,6 +152,7 @@ template <> struct alignas(64) Line<WideKey> {
         std::atomic_signal_fence(std::memory_order_release);
         entries[i].key.bits = k.bits;
     }
+    void drop_key(unsigned i) noexcept { __atomic_store_n(&entries[i].key.bits, 0, __ATOMIC_RELAXED); }
     [[nodiscard]] unsigned match(const WideKey &k) const noexcept {
         unsigned bits = 0;
         for (unsigned i = 0; i < kEntries; ++i) bits |= unsigned{entries[i].key == k} << i;
@@ -145,9 +162,37 @@ template <> struct alignas(64) Line<WideKey> {
 
 static_assert(sizeof(Line<CompactKey>) == 64 && sizeof(Line<WideKey>) == 64);
 
-/// Bytes of memory for a table of at least `entries` entries: a power of two of lines.
+/// Bytes of memory for a table of at least `entries` entries, which must need fewer than 2^32 lines.
 template <class Key> constexpr std::size_t connection_memory_bytes(std::size_t entries) noexcept {
-    return std::bit_ceil(std::max<std::size_t>(2, (entries + Line<Key>::kEntries - 1) / Line<Key>::kEntries)) * 64;
+    return std::max<std::size_t>(2, (entries + Line<Key>::kEntries - 1) / Line<Key>::kEntries) * 64;
+}
+
+/// Bytes of memory for a table that gives up no entry while it holds `connections`: it is 85 % full then.
+template <class Key> constexpr std::size_t connection_memory_bytes_for(std::size_t connections) noexcept {
+    return connection_memory_bytes<Key>((connections * 20 + 16) / 17);
+}
+
+/// The line where a flow is looked for first.
+[[nodiscard]] inline wire::u32 first_line(const wire::FlowHash &hash, wire::u32 line_count) noexcept {
+    return wire::reduce(hash.line, line_count);
+}
+
+/// The other line of the two where a key may stand. Its own inverse: other_line(other_line(line)) is line. One key in
+/// line_count has but one line: then it is `line` itself.
+template <class Key>
+[[nodiscard]] inline wire::u32 other_line(wire::u32 line, const Key &key, wire::u32 line_count) noexcept {
+    const wire::u32 sum = wire::reduce(static_cast<wire::u32>(key.mixed() >> 32), line_count);
+    return sum - line + (sum < line ? line_count : 0);
+}
+
+/// Whether a connection has been silent for longer than its service allows, or its service is gone.
+[[nodiscard]] inline bool expired(const Generation &generation, wire::u16 service, const Connection &connection,
+                                  wire::u32 now_s) noexcept {
+    if (service >= generation.service_count() || generation.service(service).row_count == 0) return true;
+    wire::u32 age_s = (now_s - connection.last_seen_s) & 0xffffff;
+    if (age_s >= 1u << 23) age_s = 0; // seen after now: the clock of another CPU is a little ahead
+    static_assert(wire::kTimeoutMaxS < 1 << 23);
+    return age_s > generation.service(service).timeout_s[static_cast<wire::u8>(connection.state)];
 }
 
 /// What has happened to entries since the worker last asked; the worker keeps the counters.
@@ -155,11 +200,22 @@ struct TableEvents {
     wire::u64 expired = 0, evicted = 0, displaced = 0;
 };
 
+/// What adopt() found in a table that another process has left.
+struct TableAdoption {
+    wire::u64 entries = 0;    ///< kept
+    wire::u64 duplicates = 0; ///< dropped: the copies of entries that were being moved
+    wire::u64 unsound = 0;    ///< dropped: what no dataplane writes
+};
+
 template <class Key> class ConnectionTable {
   public:
-    /// @param memory zeroed, 64-byte aligned, connection_memory_bytes() long; outlives the table.
+    /// @param memory zeroed or to be adopted, 64-byte aligned, connection_memory_bytes() long; outlives the table.
     /// @param slots the worker's counters by slot: live connections are kept there.
     ConnectionTable(std::span<std::byte> memory, wire::SlotCounters *slots) noexcept;
+
+    /// Takes over what an earlier process left in the memory, whenever it died; before anything else is done with the
+    /// table. Reads all of it once: some 100 ms for 10 million connections.
+    TableAdoption adopt() noexcept;
 
     void prefetch(const wire::FlowHash &hash) const noexcept { __builtin_prefetch(&lines_[first(hash)], 1); }
     void prefetch_second(const wire::FlowHash &hash, const Key &key) const noexcept {
@@ -176,7 +232,8 @@ template <class Key> class ConnectionTable {
     }
 
     /// Records a new connection; its key must not be in the table.
-    /// Room is made of, in this order: nothing, expired entries, moves, half-open entries, closing entries.
+    /// Room is made of, in this order: nothing, expired entries, moves, half-open entries, closing entries. (Where a table is
+    /// as good as full, moves come last.)
     /// @return false if neither line has room: the flow then goes unrecorded.
     [[nodiscard]] bool insert(const Generation &, const wire::FlowHash &, const Key &, const Connection &,
                               wire::u32 now_s) noexcept;
@@ -189,39 +246,47 @@ template <class Key> class ConnectionTable {
 
     void clear() noexcept;
 
+    /// Forgets all connections a piece at a time, so that no packet waits for it: clear_next() until it says that it is
+    /// done. Meanwhile nothing is recorded.
+    void start_clearing() noexcept { clearing_ = size_ > 0; swept_ = 0; }
+    /// @return whether more is left.
+    bool clear_next(std::size_t lines) noexcept;
+
     [[nodiscard]] wire::u64 size() const noexcept { return size_; }
-    [[nodiscard]] std::size_t line_count() const noexcept { return mask_ + 1; }
+    [[nodiscard]] std::size_t line_count() const noexcept { return line_count_; }
     [[nodiscard]] std::size_t capacity() const noexcept { return line_count() * Line<Key>::kEntries; }
     [[nodiscard]] TableEvents take_events() noexcept { return std::exchange(events_, {}); }
 
   private:
     static constexpr unsigned kEntries = Line<Key>::kEntries;
     struct Place {
-        std::size_t line;
+        wire::u32 line;
         unsigned entry;
     };
 
-    [[nodiscard]] std::size_t first(const wire::FlowHash &hash) const noexcept { return hash.line & mask_; }
-    [[nodiscard]] std::size_t other(std::size_t line, const Key &key) const noexcept {
-        return (line ^ (key.mixed() | 1)) & mask_; // never the same line: mask_ is at least 1
-    }
-    [[nodiscard]] wire::u64 *find_in(std::size_t line, const Key &key) noexcept {
+    [[nodiscard]] wire::u32 first(const wire::FlowHash &hash) const noexcept { return first_line(hash, line_count_); }
+    [[nodiscard]] wire::u32 other(wire::u32 line, const Key &key) const noexcept { return other_line(line, key, line_count_); }
+    [[nodiscard]] wire::u64 *find_in(wire::u32 line, const Key &key) noexcept {
         unsigned bits = lines_[line].match(key);
         return bits ? &lines_[line].value(static_cast<unsigned>(std::countr_zero(bits))) : nullptr;
     }
-    [[nodiscard]] bool expired(const Generation &, const Key &, const Connection &, wire::u32 now_s) const noexcept;
-    [[nodiscard]] bool take_free(const Generation &, std::size_t line, wire::u32 now_s, Place &) noexcept;
-    [[nodiscard]] bool take_by_moving(const Generation &, std::size_t line, unsigned depth, wire::u32 now_s,
+    [[nodiscard]] bool take_free(const Generation &, wire::u32 line, wire::u32 now_s, Place &) noexcept;
+    [[nodiscard]] bool take_by_moving(const Generation &, wire::u32 line, unsigned depth, wire::u32 now_s,
                                       Place &) noexcept;
-    [[nodiscard]] bool take_from(std::size_t line, ConnectionState victim, Place &) noexcept;
+    [[nodiscard]] bool take_from(wire::u32 line, ConnectionState victim, Place &) noexcept;
     void write(const Place &, const Key &, wire::u64 value) noexcept;
     void remove(const Place &) noexcept;
 
+    /// Whether an entry stands in a later place of the table, too; one that contradicts it is dropped.
+    enum class Twin { kNone, kEqual, kContradicts };
+    [[nodiscard]] Twin twin(wire::u32 line, unsigned entry) noexcept;
+
     Line<Key> *lines_;
-    std::size_t mask_;
+    wire::u32 line_count_;
+    bool clearing_ = false;
     wire::SlotCounters *slots_;
     wire::u64 size_ = 0;
-    std::size_t swept_ = 0; ///< next line for sweep()
+    std::size_t swept_ = 0; ///< next line for sweep() or clear_next()
     TableEvents events_;
 };
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr u64 kNsPerS = 1'000'000'000;
 constexpr std::size_t kSweepLinesMax = 256; ///< per housekeeping call and table: some 10 us
+constexpr std::size_t kClearLinesMax = 1024; ///< per call and table: some 20 us
 
 void drop(Frame &frame, DropReason reason) noexcept {
     frame.verdict = Verdict::kDrop;
@@ -59,7 +60,9 @@ bool is_to_be_reset(const Generation &generation, const Connection &connection, 
 Pipeline::Pipeline(const PipelineOptions &options)
     : counters_(options.counters), connections_(options.connection_memory, options.counters.slots),
       wide_connections_(options.wide_connection_memory, options.counters.slots), mtu_(options.mtu),
-      has_kernel_(options.has_kernel) {}
+      has_kernel_(options.has_kernel) {
+    if (options.counts_inherited) inherited_gauge_.emplace(options.counters.slots);
+}
 
 void Pipeline::process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
                        u64 now_ns) noexcept {
@@ -154,7 +157,9 @@ void Pipeline::select_backends(const Generation &generation, std::span<Frame> bu
         const Service &service = generation.service(packet.service);
         // Without its beginning a connection's backend is not known for sure.
         packet.is_unsure = service.alternates && !is_opening(packet);
-        if (u64 *value = table.find(packet.hash, key)) {
+        u64 *value = table.find(packet.hash, key);
+        if (!value && inherited_) [[unlikely]] value = inherit(generation, table, packet.hash, key, now_s);
+        if (value) {
             if (follow(generation, *value, packet, now_s)) return;
             const Connection connection = Connection::unpack(*value);
             const bool is_reset = is_to_be_reset(generation, connection, packet);
@@ -190,6 +195,21 @@ void Pipeline::select_backends(const Generation &generation, std::span<Frame> bu
         else select(connections_, CompactKey::of(packet.flow, packet.service), packet, burst[i]);
         if (burst[i].verdict == Verdict::kForward) __builtin_prefetch(&generation.forwarding(packet.slot));
     }
+}
+
+/// Moves a flow's entry from the inherited tables to its own.
+/// @return its value; where the own table has no room, that of the inherited one. Null: none of them has the flow.
+template <class Key>
+u64 *Pipeline::inherit(const Generation &generation, ConnectionTable<Key> &table, const FlowHash &hash, const Key &key,
+                       u32 now_s) noexcept {
+    const auto entry = inherited_->find(hash, key);
+    if (!entry) return nullptr;
+    const Connection connection = Connection::unpack(entry.value());
+    if (expired(generation, key.service(), connection, now_s)) return nullptr;
+    if (!table.insert(generation, hash, key, connection, now_s)) return &entry.value();
+    entry.clear(); // copied first: who dies here leaves it twice, and the own one is asked first
+    add(counters_.worker->connections_inherited);
+    return table.find(hash, key);
 }
 
 /// Answers for a dead backend.
@@ -283,7 +303,8 @@ void Pipeline::housekeep(const Generation *generation, u64 now_ns) noexcept {
         add(worker.connections_evicted, events.evicted);
         add(worker.connections_displaced, events.displaced);
     }
-    set(worker.connections, connections_.size() + wide_connections_.size());
+    const u64 inherited = inherited_gauge_ ? inherited_gauge_->total() : 0;
+    set(worker.connections, connections_.size() + wide_connections_.size() + inherited);
     if (generation) set(worker.generation, generation->number());
 }
 
@@ -295,6 +316,27 @@ void Pipeline::expire_all(const Generation &generation, u64 now_ns) noexcept {
 void Pipeline::forget() noexcept {
     connections_.clear();
     wide_connections_.clear();
+}
+
+TableAdoption Pipeline::adopt() noexcept {
+    TableAdoption sum;
+    for (const TableAdoption &part : {connections_.adopt(), wide_connections_.adopt()}) {
+        sum.entries += part.entries;
+        sum.duplicates += part.duplicates;
+        sum.unsound += part.unsound;
+    }
+    set(counters_.worker->connections_adopted, sum.entries);
+    return sum;
+}
+
+void Pipeline::start_forgetting() noexcept {
+    connections_.start_clearing();
+    wide_connections_.start_clearing();
+}
+
+bool Pipeline::forget_next() noexcept {
+    const bool more = connections_.clear_next(kClearLinesMax);
+    return wide_connections_.clear_next(kClearLinesMax) || more;
 }
 
 } // namespace fairlead::core

@@ -10,19 +10,22 @@
 #include "dataplane/core/count.hpp"
 #include "dataplane/core/frame.hpp"
 #include "dataplane/core/generation.hpp"
+#include "dataplane/core/inherited_tables.hpp"
 #include "dataplane/core/parse.hpp"
 
 #include <array>
+#include <optional>
 #include <span>
 
 namespace fairlead::core {
 
 struct PipelineOptions {
     CounterBlock counters;
-    std::span<std::byte> connection_memory;      ///< zeroed, 64-byte aligned; see connection_memory_bytes()
+    std::span<std::byte> connection_memory;      ///< zeroed (or see adopt()), 64-byte aligned; see connection_memory_bytes()
     std::span<std::byte> wide_connection_memory; ///< the same, for flows with wide keys (`port: any`)
     wire::u32 mtu = 1500;                        ///< bytes of the longest IP packet that may leave
     bool has_kernel = false;                     ///< what is for no VIP can be handed to the kernel; else it drops
+    bool counts_inherited = false;               ///< this worker's counters include what inherited tables hold
 };
 
 class Pipeline {
@@ -45,6 +48,20 @@ class Pipeline {
     /// Forgets all connections.
     void forget() noexcept;
 
+    /// Takes over the connections that an earlier process has left in the tables' memory; before the first packet.
+    TableAdoption adopt() noexcept;
+
+    /// Forgets all connections a piece at a time, between bursts: call forget_next() until it says that nothing is left.
+    /// Meanwhile packets go by their rows, unrecorded. For a new flow-hash key, under which each entry is in a wrong line.
+    void start_forgetting() noexcept;
+    bool forget_next() noexcept;
+
+    /// What process() asks when the own tables have no entry, until this is called again; null: nothing.
+    void consult(const InheritedTables *inherited) noexcept {
+        inherited_ = inherited;
+        if (inherited_gauge_) inherited_gauge_->follow(inherited);
+    }
+
     /// Counts a drop that happened outside (a full queue, a frame that is no frame).
     void count_drop(wire::DropReason reason) noexcept;
 
@@ -64,12 +81,16 @@ class Pipeline {
     wire::u64 *find_first_wide(const Packet &) noexcept;
     void encapsulate_unsure(const Generation &, Frame &, const Packet &, const MacAddress &) noexcept;
     void answer(Frame &, const Packet &, const MacAddress &) noexcept;
+    template <class Key>
+    wire::u64 *inherit(const Generation &, ConnectionTable<Key> &, const wire::FlowHash &, const Key &, wire::u32 now_s) noexcept;
     void leave_to_kernel(Frame &, wire::DropReason otherwise) const noexcept;
     void count_burst(const Generation *, std::span<const Frame>, wire::u64 received_bytes) noexcept;
 
     CounterBlock counters_;
     ConnectionTable<CompactKey> connections_;
     ConnectionTable<WideKey> wide_connections_;
+    const InheritedTables *inherited_ = nullptr;
+    std::optional<InheritedGauge> inherited_gauge_;
     wire::u32 mtu_;
     bool has_kernel_;
     unsigned burst_size_ = 0;

@@ -39,13 +39,14 @@ core::Refusal Adoption::build(int root_descriptor, wire::u64 number, const Segme
         return fmt::format("generation {} does not exceed {}, which runs", number, store_.number());
     if (store_.is_full())
         return fmt::format("{} generations wait for a worker to leave them; does a worker hang?", GenerationStore::kRetiredCountMax);
-    const auto root = SegmentMapping::map(root_descriptor);
+    auto root = SegmentMapping::map(root_descriptor);
     if (!root) return "root: " + root.error();
     auto built = core::Generation::build(root->bytes(), held.checked());
     if (!built.generation) return built.refusal;
     if (built.generation->number() != number)
         return fmt::format("root: the message calls it generation {}, its header {}", number, built.generation->number());
     out.generation = std::move(built.generation);
+    out.root = std::make_shared<const SegmentMapping>(std::move(*root));
     return {};
 }
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/dataplane.hpp"
 
+#include "dataplane/core/key_digest.hpp"
 #include "dataplane/io/control_server.hpp"
 #include "dataplane/io/eal.hpp"
+#include "dataplane/io/generation_copy.hpp"
+#include "dataplane/io/inheritance.hpp"
 #include "dataplane/io/log.hpp"
 #include "dataplane/io/memory_supply.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/io/runtime_directory.hpp"
+#include "dataplane/io/table_directory.hpp"
 #include "dataplane/io/worker.hpp"
 
 #include <fmt/format.h>
@@ -49,16 +53,23 @@ Result<Descriptor> take_signals() {
 struct Plan {
     Placement placement;
     std::vector<PortPlan> ports;
-    std::size_t compact_bytes = 0; ///< connection tables of one worker
-    std::size_t wide_bytes = 0;
+    TableShape tables;
     std::size_t eal_bytes = 0;
     bool hugepages = false;
 
     [[nodiscard]] unsigned worker_count() const { return static_cast<unsigned>(placement.worker_cpus.size()); }
 };
 
+/// Which flows come to which worker: those of a queue go to one, and the device spreads flows over a port's queues.
+std::string spread_of(std::span<const PortPlan> ports, unsigned worker_count) {
+    std::string text = fmt::format("{} workers", worker_count);
+    for (const auto &port : ports) text += fmt::format(", {} with {} queues", port.spec.text, port.queue_count);
+    return text;
+}
+
 /// What the options mean on this machine. Changes nothing.
-Result<Plan> make_plan(const Options &options) {
+/// @param left_bytes of tables that earlier runs have left: this one gets their memory.
+Result<Plan> make_plan(const Options &options, std::size_t left_bytes) {
     Plan plan;
     auto placement = place(allowed_cpus(), options.lcores, options.worker_count, options.idle == Idle::kPoll);
     if (!placement) return std::unexpected(placement.error());
@@ -75,9 +86,12 @@ Result<Plan> make_plan(const Options &options) {
     if (plan.eal_bytes < needed)
         return std::unexpected(fmt::format("--memory {}: the ports need {} MB", options.memory_mb, (needed >> 20) + 1));
 
-    plan.compact_bytes = core::connection_memory_bytes<core::CompactKey>(options.connections);
-    plan.wide_bytes = core::connection_memory_bytes<core::WideKey>(options.connections);
-    const auto total = plan.eal_bytes + plan.worker_count() * (plan.compact_bytes + plan.wide_bytes);
+    plan.tables = {.worker_count = plan.worker_count(),
+                   .compact_bytes = core::connection_memory_bytes_for<core::CompactKey>(options.connections),
+                   .wide_bytes = core::connection_memory_bytes_for<core::WideKey>(options.wide_connections),
+                   .spread = spread_of(plan.ports, plan.worker_count())};
+    const auto table_bytes = plan.worker_count() * (plan.tables.compact_bytes + plan.tables.wide_bytes);
+    const auto total = plan.eal_bytes + table_bytes - std::min(table_bytes, left_bytes);
     const auto hugepages = choose_hugepages(options.hugepages, total, MemorySupply::read());
     if (!hugepages) return std::unexpected(hugepages.error());
     plan.hugepages = *hugepages;
@@ -130,15 +144,11 @@ Result<std::vector<Port>> open_ports(const Plan &plan, std::span<Steering> steer
     return ports;
 }
 
-Result<std::vector<std::unique_ptr<Worker>>> make_workers(const Options &options, const Plan &plan, std::span<const Port> ports,
-                                                          const CountersFile &counters, GenerationStore &store,
-                                                          const std::atomic<bool> &stop) {
+std::vector<std::unique_ptr<Worker>> make_workers(const Options &options, const Plan &plan, std::span<const Port> ports,
+                                                  const CountersFile &counters, GenerationStore &store,
+                                                  const std::atomic<bool> &stop, TableDirectory::Tables &tables) {
     std::vector<std::unique_ptr<Worker>> workers;
     for (unsigned index = 0; index < plan.worker_count(); ++index) {
-        auto compact = TableMemory::allocate(plan.compact_bytes, plan.hugepages);
-        if (!compact) return std::unexpected(compact.error());
-        auto wide = TableMemory::allocate(plan.wide_bytes, plan.hugepages);
-        if (!wide) return std::unexpected(wide.error());
         std::vector<PortQueue> queues;
         unsigned mtu = ~0U;
         for (const auto &port : ports)
@@ -151,10 +161,54 @@ Result<std::vector<std::unique_ptr<Worker>>> make_workers(const Options &options
         if (queues.empty()) spdlog::warn("worker {} has no queue to serve: fewer workers would do", index);
         workers.push_back(std::make_unique<Worker>(
             Worker::Setup{.index = index, .counters = counters.worker(index), .mtu = mtu, .idle = options.idle,
-                          .queues = std::move(queues), .connections = std::move(*compact), .wide_connections = std::move(*wide)},
+                          .queues = std::move(queues), .connections = std::move(tables.compact[index]),
+                          .wide_connections = std::move(tables.wide[index]), .counts_inherited = index == 0},
             store, stop));
     }
     return workers;
+}
+
+int adopt_table(void *worker) {
+    static_cast<Worker *>(worker)->adopt();
+    return 0;
+}
+
+/// Each worker takes over the connections that are in its tables already, on its own CPU.
+void adopt_tables(std::span<const std::unique_ptr<Worker>> workers, bool was_killed) {
+    for (unsigned index = 0; index < workers.size(); ++index)
+        rte_eal_remote_launch(adopt_table, workers[index].get(), index + 1);
+    rte_eal_mp_wait_lcore();
+    core::TableAdoption sum;
+    for (const auto &worker : workers) {
+        sum.entries += worker->adopted().entries;
+        sum.duplicates += worker->adopted().duplicates;
+        sum.unsound += worker->adopted().unsound;
+    }
+    spdlog::info("adopted {} connections of a dataplane that {}; dropped {} interrupted moves and {} unsound entries", sum.entries,
+                 was_killed ? "was killed" : "has ended", sum.duplicates, sum.unsound);
+}
+
+/// Says it when the workers empty their tables: these were filled under another seed.
+class SeedWatch {
+  public:
+    explicit SeedWatch(wire::u64 key_digest) : key_digest_(key_digest) {}
+    void look(const core::Generation *generation) {
+        if (generation == nullptr || generation->number() == number_) return;
+        number_ = generation->number();
+        const auto digest = core::key_digest(generation->hash_key());
+        if (key_digest_ != 0 && digest != key_digest_) spdlog::warn("generation {} has another seed: all connections are forgotten", number_);
+        key_digest_ = digest;
+    }
+
+  private:
+    wire::u64 key_digest_; ///< of the tables' entries; 0: there are none
+    wire::u64 number_ = 0;
+};
+
+void restore(GenerationCopy &copy, Adoption &adoption) {
+    const auto number = copy.restore(adoption);
+    if (!number) spdlog::warn("starts without a generation: the copy of the last one cannot be used: {}", number.error());
+    else if (*number != 0) spdlog::info("generation {} runs, from the copy on disk, until the control plane has another", *number);
 }
 
 int run_worker(void *worker) {
@@ -185,7 +239,12 @@ class RunningWorkers {
 Result<void> run_dataplane(const Options &options) {
     auto directory = RuntimeDirectory::take(options.runtime_directory);
     if (!directory) return std::unexpected(directory.error());
-    auto plan = make_plan(options);
+    const TableDirectory table_directory(directory->path(), options.table_directory);
+    if (options.forgets) {
+        table_directory.forget();
+        GenerationCopy::forget(options.state_directory);
+    }
+    auto plan = make_plan(options, table_directory.left_bytes());
     if (!plan) return std::unexpected(plan.error());
     const auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
@@ -200,8 +259,9 @@ Result<void> run_dataplane(const Options &options) {
 
     GenerationStore store(plan->worker_count());
     std::atomic<bool> stop{false};
-    const auto workers = make_workers(options, *plan, *ports, *counters, store, stop);
-    if (!workers) return std::unexpected(workers.error());
+    auto tables = options.forgets ? TableDirectory::allocate(plan->tables, plan->hugepages)
+                                  : table_directory.take(plan->tables, plan->hugepages);
+    if (!tables) return std::unexpected(tables.error());
     Adoption adoption(store, counters->header(), *steerings);
     auto server = ControlServer::listen(directory->path() / "dataplane.sock", adoption,
                                         {.worker_count = plan->worker_count(), .counters_descriptor = counters->reader_descriptor(),
@@ -210,14 +270,32 @@ Result<void> run_dataplane(const Options &options) {
     for (auto &port : *ports)
         if (auto started = port.start(); !started) return std::unexpected(started.error());
 
-    const RunningWorkers running(*workers, stop);
+    auto copy = options.forgets ? Result<std::unique_ptr<GenerationCopy>>() : GenerationCopy::open(options.state_directory);
+    if (!copy) return std::unexpected(copy.error());
+
+    tables->keep(); // from here on nothing fails
+    Inheritance inheritance(store, std::move(tables->inherited));
+    const auto workers = make_workers(options, *plan, *ports, *counters, store, stop, *tables);
+    if (tables->has_found()) adopt_tables(workers, tables->were_in_use);
+    if (*copy) restore(**copy, adoption);
+    TscClock clock;
+    inheritance.look(clock.now_ns());
+    SeedWatch seed_watch(tables->key_digest);
+
+    const RunningWorkers running(workers, stop);
     end_log_startup();
     spdlog::info("forwards on {} port(s) with {} worker(s), {}; control socket in {}", ports->size(), plan->worker_count(),
                  plan->hugepages ? "hugepages" : "no hugepages", directory->path().string());
+    spdlog::info("connection tables: {}", tables->place.empty() ? "in this process's memory, lost with it" : tables->place);
     while (!server->serve(signals->get(), adoption.is_tidy() ? kCountPeriod_ms : kTidyPeriod_ms)) {
+        if (*copy) (*copy)->follow(store);
+        seed_watch.look(store.current());
+        clock.set_right();
+        inheritance.look(clock.now_ns());
         if (adoption.is_tidy()) adoption.count_steered();
         else adoption.tidy();
     }
+    if (*copy) (*copy)->follow(store);
     spdlog::info("ends");
     return {};
 }

@@ -30,8 +30,15 @@ void GenerationStore::publish(AdoptedGeneration next) {
     // reader that reports a later state has read the new pointer, or none.
     current_.store(next.generation.get(), std::memory_order_release);
     const wire::u64 token = rte_rcu_qsbr_start(readers_);
-    if (running_.generation) retired_.push_back({std::move(running_), token});
+    if (running_.generation) retired_.push_back({std::move(running_), nullptr, token});
     running_ = std::move(next);
+}
+
+void GenerationStore::publish(std::unique_ptr<const InheritedSet> next) {
+    inherited_.store(next ? &next->tables : nullptr, std::memory_order_release); // and a token, as above
+    const wire::u64 token = rte_rcu_qsbr_start(readers_);
+    if (running_inherited_) retired_.push_back({{}, std::move(running_inherited_), token});
+    running_inherited_ = std::move(next);
 }
 
 bool GenerationStore::reclaim() {

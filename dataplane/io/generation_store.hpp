@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The running generation, and those that a worker may still be reading.
+/// The running generation, and those that a worker may still be reading; and the same for inherited tables.
 ///
 /// One writer, the main thread, publishes; readers, one thread each, read the pointer once a burst and say
 /// once a burst that they hold nothing (rte_rcu_qsbr: quiescent-state-based reclamation). What was replaced
@@ -7,7 +7,9 @@
 #pragma once
 
 #include "dataplane/core/generation.hpp"
+#include "dataplane/core/inherited_tables.hpp"
 #include "dataplane/io/segment_set.hpp"
+#include "dataplane/io/table_memory.hpp"
 
 #include <rte_rcu_qsbr.h>
 
@@ -21,8 +23,15 @@ namespace fairlead::io {
 
 /// A generation and the segments that it borrows from.
 struct AdoptedGeneration {
+    std::shared_ptr<const SegmentMapping> root; ///< for the copy on disk
     SegmentSet segments;
     std::unique_ptr<const core::Generation> generation; ///< after the segments: destroyed before them
+};
+
+/// Inherited tables and the memory that they are in.
+struct InheritedSet {
+    std::vector<std::shared_ptr<const TableMemory>> memory;
+    core::InheritedTables tables;
 };
 
 class GenerationStore {
@@ -46,6 +55,9 @@ class GenerationStore {
     /// Acquire: what the pointer leads to was written before the release store in publish().
     [[nodiscard]] const core::Generation *current() const noexcept { return current_.load(std::memory_order_acquire); }
 
+    /// The inherited tables to ask, under the same terms; null: there are none.
+    [[nodiscard]] const core::InheritedTables *inherited() const noexcept { return inherited_.load(std::memory_order_acquire); }
+
     void quiescent(unsigned reader) const noexcept { rte_rcu_qsbr_quiescent(readers_, reader); }
     /// While paused a reader holds nothing and nobody waits for it.
     void pause(unsigned reader) const noexcept { rte_rcu_qsbr_thread_offline(readers_, reader); }
@@ -55,10 +67,12 @@ class GenerationStore {
 
     [[nodiscard]] bool is_full() const { return retired_.size() >= kRetiredCountMax; }
     void publish(AdoptedGeneration next);
+    void publish(std::unique_ptr<const InheritedSet> next); ///< null: none any more
     /// Frees what no reader can hold any more; never waits. True: something was freed.
     bool reclaim();
     [[nodiscard]] bool has_retired() const { return !retired_.empty(); }
     [[nodiscard]] wire::u64 number() const { return running_.generation ? running_.generation->number() : 0; }
+    [[nodiscard]] const AdoptedGeneration &running() const { return running_; }
     /// Segments mapped for the running and the retired generations.
     [[nodiscard]] std::size_t segment_count() const;
     /// The virtual addresses of the running and the retired generations.
@@ -66,13 +80,16 @@ class GenerationStore {
 
   private:
     struct Retired {
-        AdoptedGeneration adopted;
-        wire::u64 token; ///< readers that pass it hold nothing of this generation
+        AdoptedGeneration adopted; ///< either this
+        std::unique_ptr<const InheritedSet> inherited; ///< or that
+        wire::u64 token; ///< readers that pass it hold nothing of either
     };
 
     std::atomic<const core::Generation *> current_{nullptr};
+    std::atomic<const core::InheritedTables *> inherited_{nullptr};
     rte_rcu_qsbr *readers_;
     AdoptedGeneration running_;
+    std::unique_ptr<const InheritedSet> running_inherited_;
     std::deque<Retired> retired_; ///< oldest first
 };
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sysexits.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr unsigned kWorkerCountMax = 64;
 constexpr unsigned kPortCountMax = 16;
+constexpr unsigned kWideConnectionsDefaultMax = 1U << 20;
 constexpr unsigned kMtuMin = 576; // RFC 791: what every host must take
 constexpr unsigned kMtuMax = 9216;
 
@@ -37,12 +39,22 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
         ->check(CLI::Range(1U, kWorkerCountMax));
     app.add_option("--lcores", lcores, "CPUs of the workers, such as 2,4-6; as many workers as CPUs unless --workers says more");
     app.add_option("--runtime-dir", options.runtime_directory, "where the control socket is")->capture_default_str();
+    app.add_option("--table-directory", options.table_directory,
+                   "where the connection tables are, for a restart to find them: on hugetlbfs or tmpfs; default: a hugetlbfs mount if "
+                   "hugepages are used, else --runtime-dir if it is on tmpfs, else /dev/shm");
+    app.add_option("--state-directory", options.state_directory,
+                   "where the copy of the last generation is, to start with before fairleadd is there; default: --runtime-dir");
+    app.add_flag("--forget", options.forgets,
+                 "keep nothing for the next start, neither connections nor the last generation, and remove what is kept");
     app.add_option("--idle", options.idle, "poll: never sleep; backoff: sleep up to 100 us when there is nothing to do")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Idle>{{"poll", Idle::kPoll}, {"backoff", Idle::kBackoff}}))
         ->default_str("poll");
-    app.add_option("--connections", options.connections, "connections that a worker remembers")
+    app.add_option("--connections", options.connections, "connections that a worker remembers for certain, 18.8 bytes each; then it begins to give up half-open ones")
         ->check(CLI::Range(1024U, 1U << 30))
         ->capture_default_str();
+    app.add_option("--wide-connections", options.wide_connections,
+                   "the same for services with `port: any`, 37.6 bytes each; default: --connections, but at most 1048576")
+        ->check(CLI::Range(1024U, 1U << 30));
     app.add_option("--memory", options.memory_mb, "MB for packet buffers; default: what the ports need")
         ->check(CLI::Range(16U, 1U << 20));
     app.add_option("--hugepages", options.hugepages, "auto: where enough are free")
@@ -70,6 +82,8 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
                 return refuse(fmt::format("--port {}: given twice", text));
         options.ports.push_back(std::move(*spec));
     }
+    if (options.wide_connections == 0) options.wide_connections = std::min(options.connections, kWideConnectionsDefaultMax);
+    if (options.state_directory.empty()) options.state_directory = options.runtime_directory;
     if (!lcores.empty()) {
         auto cpus = parse_cpu_list(lcores);
         if (!cpus) return refuse("--lcores: " + cpus.error());

@@ -20,7 +20,11 @@ struct Options {
     std::vector<unsigned> lcores; ///< CPUs; empty: chosen from what the process may use
     std::string runtime_directory = "/run/fairlead";
     Idle idle = Idle::kPoll;
-    unsigned connections = 1U << 20; ///< entries of each worker's connection table
+    std::string table_directory; ///< of connection tables; empty: chosen
+    std::string state_directory; ///< of the copy of the last generation; empty: the runtime directory
+    bool forgets = false;        ///< nothing is kept for the next start
+    unsigned connections = 1U << 20; ///< that each worker's table holds without giving up any
+    unsigned wide_connections = 0;   ///< the same, of services on all ports; 0: as many, up to 1048576
     unsigned memory_mb = 0;          ///< for packet buffers; 0: what the ports need
     HugepageUse hugepages = HugepageUse::kAuto;
     unsigned mtu = 0; ///< 0: each port's own

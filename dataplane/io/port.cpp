@@ -40,7 +40,7 @@ Result<PortPlan> plan_pcap(PortPlan plan) {
     const auto &[rx, tx] = std::pair(plan.spec.rx_file, plan.spec.tx_file);
     if (!rx.empty() && ::access(rx.c_str(), R_OK) != 0)
         return std::unexpected(fmt::format("port {}: cannot read {}: {}", plan.spec.text, rx, std::strerror(errno)));
-    const auto directory = std::filesystem::absolute(tx).parent_path();
+    const auto directory = tx.empty() ? std::filesystem::path() : std::filesystem::absolute(tx).parent_path();
     if (!tx.empty() && ::access(directory.c_str(), W_OK) != 0)
         return std::unexpected(fmt::format("port {}: cannot write into {}: {}", plan.spec.text, directory.string(), std::strerror(errno)));
     return plan;

@@ -20,7 +20,7 @@ namespace {
 constexpr int kSealsNeeded = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 /// The longest segment that snapshot.h allows: a rows segment.
-constexpr std::size_t kSizeMax = sizeof(wire::SegmentHeader) + std::size_t{wire::kRowCountMax} * sizeof(wire::u16);
+constexpr std::size_t kSizeMax = sizeof(wire::SegmentHeader) + std::size_t{wire::kRowCountMax} * (1 + wire::kAlternateCount) * sizeof(wire::u16);
 
 } // namespace
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/worker.hpp"
 
+#include "dataplane/core/key_digest.hpp"
+
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_pause.h>
@@ -31,19 +33,25 @@ Worker::Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &sto
                  .connection_memory = setup_.connections.bytes(),
                  .wide_connection_memory = setup_.wide_connections.bytes(),
                  .mtu = setup_.mtu,
-                 .has_kernel = false}) {} // an AF_XDP port's steering program has left the kernel its own already
+                 .has_kernel = false,
+                 .counts_inherited = setup_.counts_inherited}) {} // an AF_XDP port's steering program has left the kernel its own already
 
 void Worker::run() noexcept {
     ::prctl(PR_SET_TIMERSLACK, 1UL); // else the kernel rounds short sleeps up by 50 us
     store_.start_reading(setup_.index);
     for (unsigned loop = 0; !stop_.load(std::memory_order_relaxed); ++loop) {
         const wire::u64 now_ns = clock_.now_ns();
+        const core::Generation *generation = store_.current();
+        if (generation && generation->number() != key_number_) [[unlikely]] follow_key(*generation);
+        if (is_forgetting_) [[unlikely]] forget_next();
+        pipeline_.consult(store_.inherited());
         unsigned received = 0;
         for (const auto &queue : setup_.queues) received += serve(queue, now_ns);
         if (loop % kLoopsPerHousekeeping == 0) {
             pipeline_.housekeep(store_.current(), now_ns);
             if (now_ns >= next_count_missed_ns_) {
                 count_missed();
+                clock_.set_right();
                 next_count_missed_ns_ = now_ns + kCountMissedPeriod_ns;
             }
         }
@@ -112,6 +120,25 @@ std::uint16_t Worker::settle(std::span<rte_mbuf *> packets, std::span<const core
         packets[sendable++] = packet;
     }
     return sendable;
+}
+
+/// Tables that were filled under another flow-hash key have each entry in a wrong line: they are emptied between bursts.
+/// Their files say which key's they are: none's, while they are being emptied.
+void Worker::follow_key(const core::Generation &generation) noexcept {
+    key_number_ = generation.number();
+    key_digest_ = core::key_digest(generation.hash_key());
+    if (is_forgetting_) return; // when that is done, the tables are this key's
+    is_forgetting_ = std::ranges::any_of(tables(), [this](const TableHeader *table) {
+        return table->key_digest != 0 && table->key_digest != key_digest_; // 0: it is empty
+    });
+    for (TableHeader *table : tables()) table->key_digest = is_forgetting_ ? 0 : key_digest_;
+    if (is_forgetting_) pipeline_.start_forgetting();
+}
+
+void Worker::forget_next() noexcept {
+    if (pipeline_.forget_next()) return;
+    is_forgetting_ = false;
+    for (TableHeader *table : tables()) table->key_digest = key_digest_;
 }
 
 /// What a device dropped for want of room in its receive queue is dropped by us: it gets a name, too.

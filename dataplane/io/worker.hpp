@@ -11,6 +11,7 @@
 #include "dataplane/io/table_memory.hpp"
 #include "dataplane/io/tsc_clock.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -39,10 +40,15 @@ class Worker {
         std::vector<PortQueue> queues;
         TableMemory connections;
         TableMemory wide_connections;
+        bool counts_inherited = false; ///< one worker does
     };
 
     /// @param stop set by the main thread when the worker is to end.
     Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &stop);
+
+    /// Takes over the connections in its tables' memory; on the worker's own lcore, before run().
+    void adopt() noexcept { adopted_ = pipeline_.adopt(); }
+    [[nodiscard]] const core::TableAdoption &adopted() const { return adopted_; }
 
     /// The loop, on the worker's own lcore.
     void run() noexcept;
@@ -54,6 +60,11 @@ class Worker {
     [[nodiscard]] unsigned serve(const PortQueue &queue, wire::u64 now_ns) noexcept;
     [[nodiscard]] std::uint16_t fill_frames(std::span<rte_mbuf *> packets, std::span<core::Frame> frames) noexcept;
     [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames) noexcept;
+    [[nodiscard]] std::array<TableHeader *, 2> tables() const {
+        return {&setup_.connections.header(), &setup_.wide_connections.header()};
+    }
+    void follow_key(const core::Generation &generation) noexcept;
+    void forget_next() noexcept;
     void count_missed() noexcept;
     void rest() noexcept;
 
@@ -64,6 +75,10 @@ class Worker {
     core::Pipeline pipeline_;
     unsigned idle_loops_ = 0;          ///< loops in a row without a packet
     wire::u64 next_count_missed_ns_ = 0;
+    core::TableAdoption adopted_;
+    wire::u64 key_number_ = 0;         ///< generation whose key was compared last
+    wire::u64 key_digest_ = 0;         ///< of that key
+    bool is_forgetting_ = false;       ///< the tables were filled under another key
 };
 
 } // namespace fairlead::io

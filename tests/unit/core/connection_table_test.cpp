@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/core/connection_table.hpp"
 
-#include "tests/unit/core/snapshot_fixture.hpp"
-#include "tests/unit/core/worker_fixture.hpp"
+#include "tests/unit/core/connection_fixture.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +10,6 @@
 
 using namespace fairlead;
 using namespace fairlead::core;
-using wire::FlowBlock;
 using wire::FlowHash;
 using wire::u16;
 using wire::u32;
@@ -19,32 +17,20 @@ using wire::u64;
 
 namespace {
 
-FlowBlock flow(u32 n) {
-    return {wire::Be32::from_host(0x0a0a0000 + (n >> 14)), wire::Be32::from_host(0xc633640a),
-            wire::Be16::from_host(static_cast<u16>(1024 + (n & 0x3fff))), wire::Be16::from_host(80), 6, {}};
-}
-
 template <class Key> class ConnectionTableTest : public testing::Test {
   protected:
     static constexpr std::size_t kCapacity = 8192;
-    test::Snapshot snapshot = test::Snapshot::with_backends(4);
-    Generation::Built built = snapshot.build();
-    const Generation &generation = *built.generation;
+    test::Flows<Key> flows;
+    const Generation &generation = flows.generation;
     test::TableMemory memory{connection_memory_bytes<Key>(kCapacity)};
-    std::vector<wire::SlotCounters> slots = std::vector<wire::SlotCounters>(wire::kSlotCapacity + 1);
-    ConnectionTable<Key> table{memory.span(), slots.data()};
+    test::Process<Key> process{memory.span()};
+    ConnectionTable<Key> &table = process.table;
 
-    FlowHash hash(u32 n) const { return wire::flow_hash(generation.hash_key(), flow(n)); }
-    Key key(u32 n, u16 service = 0) const { return Key::of(flow(n), service); }
+    FlowHash hash(u32 n) const { return flows.hash(n); }
+    Key key(u32 n, u16 service = 0) const { return flows.key(n, service); }
     bool insert(u32 n, Connection c, u32 now_s) { return table.insert(generation, hash(n), key(n), c, now_s); }
-    static Connection connection(u32 n, ConnectionState state, u32 now_s) {
-        return {static_cast<u16>(n % 4), static_cast<u16>(7 + n % 4), state, now_s};
-    }
-    u64 live() const {
-        u64 sum = 0;
-        for (auto &slot : slots) sum += slot.connections;
-        return sum;
-    }
+    static Connection connection(u32 n, ConnectionState state, u32 now_s) { return test::connection(n, state, now_s); }
+    u64 live() const { return process.live(); }
 };
 
 using Keys = testing::Types<CompactKey, WideKey>;
@@ -57,6 +43,34 @@ TYPED_TEST(ConnectionTableTest, ConnectionSurvivesPacking) {
     EXPECT_EQ(d.epoch, c.epoch);
     EXPECT_EQ(d.state, c.state);
     EXPECT_EQ(d.last_seen_s, c.last_seen_s);
+}
+
+TYPED_TEST(ConnectionTableTest, AKeysTwoLinesLeadToEachOtherInATableOfAnySize) {
+    std::mt19937 random(1);
+    u32 single = 0;
+    for (u32 n = 0; n < 100'000; ++n) {
+        const u32 line_count = 2 + (n % 2 ? random() % 10 : random() % 0xfffffff0);
+        const u32 line = random() % line_count, other = other_line(line, this->key(n), line_count);
+        ASSERT_LT(other, line_count);
+        ASSERT_EQ(other_line(other, this->key(n), line_count), line);
+        ASSERT_LT(first_line(this->hash(n), line_count), line_count);
+        single += line_count > 1000 && line == other;
+    }
+    EXPECT_LT(single, 200u);
+}
+
+TYPED_TEST(ConnectionTableTest, ClearingAPieceAtATimeForgetsAllAndRecordsNothingMeanwhile) {
+    const u32 count = static_cast<u32>(this->table.capacity() / 2);
+    for (u32 n = 0; n < count; ++n) ASSERT_TRUE(this->insert(n, this->connection(n, ConnectionState::kEstablished, 1), 1));
+    this->table.start_clearing();
+    u32 pieces = 1;
+    for (; this->table.clear_next(100); ++pieces) EXPECT_FALSE(this->insert(count, this->connection(0, ConnectionState::kHalfOpen, 1), 1));
+    EXPECT_GT(pieces, this->table.line_count() / 200);
+    EXPECT_EQ(this->table.size(), 0u);
+    EXPECT_EQ(this->live(), 0u);
+    EXPECT_TRUE(this->insert(count, this->connection(0, ConnectionState::kHalfOpen, 1), 1));
+    this->table.start_clearing();
+    EXPECT_FALSE(this->table.clear_next(this->table.line_count())) << "an almost empty table is soon clear";
 }
 
 TYPED_TEST(ConnectionTableTest, NothingIsGivenUpAtEightyFivePercentLoad) {

@@ -19,6 +19,7 @@ DataplaneProcess::DataplaneProcess(const std::filesystem::path &runtime_director
     arguments.insert(arguments.end(), given.begin(), given.end());
     for (const auto &[option, value] : {std::pair("--hugepages", "off"), {"--idle", "backoff"}, {"--connections", "4096"}})
         if (std::ranges::find(given, option) == given.end()) arguments.insert(arguments.end(), {option, value});
+    if (std::ranges::find(given, "--table-directory") == given.end()) arguments.emplace_back("--forget");
     std::vector<char *> pointers;
     for (auto &argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);

@@ -14,7 +14,8 @@ namespace fairlead::io::test {
 
 class DataplaneProcess {
   public:
-    /// Starts it with these arguments, and with --hugepages off, --idle backoff and small tables where they do not say otherwise; stderr is kept.
+    /// Starts it with these arguments, and with --hugepages off, --idle backoff and small tables where they do not say otherwise, and with --forget but
+    /// where they say --table-directory; stderr is kept.
     DataplaneProcess(const std::filesystem::path &runtime_directory, const std::vector<std::string> &arguments);
     ~DataplaneProcess(); ///< kills what still runs
 

@@ -54,6 +54,29 @@ TEST(GenerationStore, KeepsWhatAReaderHoldsUntilItIsQuiescent) {
     store.stop_reading(0);
 }
 
+TEST(GenerationStore, KeepsInheritedTablesUntilNoReaderAsksThem) {
+    GenerationStore store(1);
+    store.start_reading(0);
+    EXPECT_EQ(store.inherited(), nullptr);
+    auto memory = TableMemory::allocate(128, false);
+    ASSERT_TRUE(memory) << memory.error();
+    auto set = std::make_unique<InheritedSet>();
+    set->memory.push_back(std::make_shared<const TableMemory>(std::move(*memory)));
+    set->tables.compact.emplace_back(set->memory[0]->bytes());
+    const std::weak_ptr<const TableMemory> watched = set->memory[0];
+    store.publish(std::unique_ptr<const InheritedSet>(std::move(set)));
+    const auto *held = store.inherited();
+    ASSERT_NE(held, nullptr);
+    store.publish(std::unique_ptr<const InheritedSet>());
+    EXPECT_EQ(store.inherited(), nullptr);
+    EXPECT_FALSE(store.reclaim());
+    EXPECT_FALSE(held->find(wire::FlowHash{}, core::CompactKey{5})) << "still mapped";
+    store.quiescent(0);
+    EXPECT_TRUE(store.reclaim());
+    EXPECT_TRUE(watched.expired());
+    store.stop_reading(0);
+}
+
 TEST(GenerationStore, WaitsForTheSlowestReader) {
     GenerationStore store(2);
     store.start_reading(0);

@@ -24,7 +24,8 @@ Parsed parse(std::vector<const char *> arguments) {
 TEST(Options, AreReadIntoValues) {
     const auto parsed = parse({"--port", "null", "--port", "ring:a", "--workers", "2", "--lcores", "0-1", "--runtime-dir", "/tmp/x",
                                "--idle", "backoff", "--connections", "2048", "--memory", "64", "--hugepages", "off", "--mtu", "1400",
-                               "--log-level", "debug"});
+                               "--log-level", "debug", "--table-directory", "/dev/shm/x", "--state-directory", "/tmp/y", "--forget",
+                               "--wide-connections", "1024"});
     ASSERT_TRUE(std::holds_alternative<Options>(parsed.result)) << parsed.said;
     const auto &options = std::get<Options>(parsed.result);
     ASSERT_EQ(options.ports.size(), 2U);
@@ -38,6 +39,10 @@ TEST(Options, AreReadIntoValues) {
     EXPECT_EQ(options.hugepages, HugepageUse::kOff);
     EXPECT_EQ(options.mtu, 1400U);
     EXPECT_EQ(options.log_level, "debug");
+    EXPECT_EQ(options.table_directory, "/dev/shm/x");
+    EXPECT_EQ(options.state_directory, "/tmp/y");
+    EXPECT_TRUE(options.forgets);
+    EXPECT_EQ(options.wide_connections, 1024U);
 }
 
 TEST(Options, HaveDefaults) {
@@ -47,6 +52,10 @@ TEST(Options, HaveDefaults) {
     EXPECT_EQ(options.runtime_directory, "/run/fairlead");
     EXPECT_EQ(options.idle, Idle::kPoll);
     EXPECT_EQ(options.connections, 1U << 20);
+    EXPECT_EQ(options.wide_connections, 1U << 20);
+    EXPECT_EQ(options.table_directory, "");
+    EXPECT_EQ(options.state_directory, "/run/fairlead");
+    EXPECT_FALSE(options.forgets);
     EXPECT_EQ(options.hugepages, HugepageUse::kAuto);
     EXPECT_EQ(options.mtu, 0U);
 }

@@ -10,8 +10,8 @@ namespace fairlead::io::test {
 
 class TemporaryDirectory {
   public:
-    TemporaryDirectory() {
-        std::string name = (std::filesystem::temp_directory_path() / "fairlead-io-XXXXXX").string();
+    explicit TemporaryDirectory(const std::filesystem::path &parent = std::filesystem::temp_directory_path()) {
+        std::string name = (parent / "fairlead-io-XXXXXX").string();
         if (::mkdtemp(name.data()) != nullptr) path_ = name;
     }
     ~TemporaryDirectory() {

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/table_directory.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <string_view>
+
+namespace fairlead::io {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char *kSharedMemory = "/dev/shm";
+constexpr std::size_t kInheritedCountMax = 256; // each costs a packet without an entry two more lines
+
+/// FNV-1a (Fowler, Noll, Vo): tells texts apart that nobody chose to be alike.
+wire::u64 digest_of(std::string_view text) {
+    wire::u64 digest = 0xcbf29ce484222325;
+    for (const char c : text) digest = (digest ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    return digest;
+}
+
+std::string read_boot_id() {
+    std::string id;
+    std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+    return id;
+}
+
+template <std::size_t N> void copy_text(char (&to)[N], std::string_view text) {
+    std::memcpy(to, text.data(), std::min(text.size(), N - 1));
+}
+
+template <std::size_t N> std::string_view text_of(const char (&text)[N]) { return {text, ::strnlen(text, N)}; }
+
+/// The mount of the smallest hugepages, where there is one to write to.
+std::optional<fs::path> hugepage_mount() {
+    std::optional<fs::path> best;
+    long best_page = 0;
+    std::ifstream mounts("/proc/self/mounts");
+    for (std::string device, where, type, rest; mounts >> device >> where >> type && std::getline(mounts, rest);) {
+        struct statfs status{};
+        if (type != "hugetlbfs" || ::access(where.c_str(), W_OK) != 0 || ::statfs(where.c_str(), &status) != 0) continue;
+        if (best && status.f_bsize >= best_page) continue;
+        best = where;
+        best_page = status.f_bsize;
+    }
+    return best;
+}
+
+bool has_room(const fs::path &directory, std::size_t bytes) {
+    struct statfs status{};
+    if (::statfs(directory.c_str(), &status) != 0) return false;
+    // hugetlbfs says -1 where its mount has no limit of its own; whether pages are free the plan has asked.
+    return filesystem_of(directory) == Filesystem::kHugepages || static_cast<std::size_t>(status.f_bavail) * status.f_bsize >= bytes;
+}
+
+} // namespace
+
+TableDirectory::TableDirectory(const fs::path &runtime_directory, const fs::path &chosen)
+    : chosen_(chosen), runtime_directory_(runtime_directory) {
+    const auto path = fs::absolute(runtime_directory).lexically_normal().string();
+    base_ = fmt::format("fairlead-{}-{:08x}.", fs::path(path).filename().string().substr(0, 64), digest_of(path) & 0xffffffff);
+}
+
+/// Wherever a run with other options may have put them.
+std::vector<fs::path> TableDirectory::left_files() const {
+    std::vector<fs::path> directories{runtime_directory_, kSharedMemory};
+    if (!chosen_.empty()) directories.push_back(chosen_);
+    if (const auto mount = hugepage_mount()) directories.push_back(*mount);
+    std::vector<fs::path> files;
+    for (const auto &directory : directories) {
+        std::error_code error;
+        for (const auto &entry : fs::directory_iterator(directory, error))
+            if (entry.path().filename().string().starts_with(base_)) files.push_back(fs::canonical(entry.path(), error));
+    }
+    std::ranges::sort(files);
+    files.erase(std::ranges::unique(files).begin(), files.end());
+    return files;
+}
+
+std::size_t TableDirectory::left_bytes() const {
+    std::size_t bytes = 0;
+    for (const auto &file : left_files()) {
+        std::error_code error;
+        const auto size = fs::file_size(file, error);
+        if (!error) bytes += size;
+    }
+    return bytes;
+}
+
+void TableDirectory::forget() const {
+    for (const auto &file : left_files()) {
+        // One that a process has is that process's: it may have the same runtime directory in another mount namespace.
+        const Descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+        if (!opened || ::flock(opened.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(file.c_str());
+    }
+}
+
+/// Those that can be used. The others are removed, with one line for each reason.
+std::vector<TableMemory> TableDirectory::open_left(const std::string &boot_id) const {
+    std::vector<TableMemory> tables;
+    std::map<std::string, unsigned> dropped;
+    for (const auto &file : left_files()) {
+        auto table = TableMemory::open(file);
+        std::string why;
+        if (!table) why = table.error();
+        else if (text_of(table->header().boot_id) != boot_id) why = "of another boot: their ages mean nothing";
+        else if (table->header().key_digest == 0) why = "empty, or its process died while it changed the seed";
+        else if (tables.size() >= kInheritedCountMax) why = fmt::format("more than {}", kInheritedCountMax);
+        if (why.empty()) {
+            tables.push_back(std::move(*table));
+            continue;
+        }
+        if (why == TableMemory::kInUse) {
+            spdlog::warn("{}: {}", file.string(), why); // by who has the same runtime directory in another mount namespace
+            continue;
+        }
+        ++dropped[why];
+        ::unlink(file.c_str());
+    }
+    for (const auto &[why, count] : dropped) spdlog::info("{} connection table(s) of an earlier run dropped: {}", count, why);
+    return tables;
+}
+
+/// Nothing: in none of the usual places.
+Result<std::optional<fs::path>> TableDirectory::choose(std::size_t bytes, bool hugepages) const {
+    if (!chosen_.empty()) {
+        std::error_code error;
+        fs::create_directories(chosen_, error);
+        if (error) return std::unexpected(fmt::format("--table-directory {}: {}", chosen_.string(), error.message()));
+        if (filesystem_of(chosen_) == Filesystem::kDisk)
+            return std::unexpected(fmt::format("--table-directory {}: on a disk, to which its pages would be written all the time; "
+                                               "choose a directory on tmpfs or hugetlbfs", chosen_.string()));
+        return chosen_;
+    }
+    if (hugepages)
+        if (const auto mount = hugepage_mount()) return *mount;
+    for (const fs::path &directory : {runtime_directory_, fs::path(kSharedMemory)})
+        if (filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 && has_room(directory, bytes))
+            return directory;
+    return std::nullopt;
+}
+
+Result<TableMemory> TableDirectory::create(const fs::path &directory, const TableHeader &header) const {
+    for (unsigned number = 0;; ++number) {
+        const auto path = directory / fmt::format("{}{}-{}-of-{}.{}", base_, header.kind == TableKind::kCompact ? "compact" : "wide",
+                                                  header.worker, header.worker_count, number);
+        if (std::error_code error; fs::exists(fs::symlink_status(path, error))) continue;
+        return TableMemory::create(path, header);
+    }
+}
+
+namespace {
+
+TableHeader make_header(const TableShape &shape, TableKind kind, unsigned worker, const std::string &boot_id) {
+    TableHeader header{};
+    header.magic = kTableMagic;
+    header.layout = kTableLayout;
+    header.kind = kind;
+    header.line_count = (kind == TableKind::kCompact ? shape.compact_bytes : shape.wide_bytes) / kTableLineSize;
+    header.spread_digest = digest_of(shape.spread);
+    header.worker = worker;
+    header.worker_count = shape.worker_count;
+    copy_text(header.boot_id, boot_id);
+    copy_text(header.spread, shape.spread);
+    return header;
+}
+
+/// Takes the table out of `left` that was written for this very place.
+std::optional<TableMemory> take_same(std::vector<TableMemory> &left, const fs::path &directory, const TableHeader &header) {
+    std::optional<TableMemory> same;
+    std::vector<TableMemory> others;
+    for (auto &table : left) {
+        const TableHeader &other = table.header();
+        const bool fits = !same && table.path().parent_path() == directory && other.kind == header.kind &&
+                          other.worker == header.worker && other.worker_count == header.worker_count &&
+                          other.line_count == header.line_count && other.spread_digest == header.spread_digest;
+        if (fits) same.emplace(std::move(table));
+        else others.push_back(std::move(table));
+    }
+    left.swap(others);
+    return same;
+}
+
+} // namespace
+
+Result<TableDirectory::Tables> TableDirectory::take(const TableShape &shape, bool hugepages) const {
+    const auto boot_id = read_boot_id();
+    auto left = open_left(boot_id);
+    std::size_t left_bytes = 0;
+    for (const auto &table : left) left_bytes += table.bytes().size();
+    const auto bytes = shape.worker_count * (shape.compact_bytes + shape.wide_bytes + 2 * kTableHeaderSize);
+    const auto directory = choose(bytes > left_bytes ? bytes - left_bytes : 0, hugepages);
+    if (!directory) return std::unexpected(directory.error());
+    if (!*directory) {
+        spdlog::warn("no tmpfs has {} MB for connection tables: a restart will lose all connections (--table-directory)", (bytes >> 20) + 1);
+        auto made = allocate(shape, hugepages);
+        if (made) made->inherited = std::move(left);
+        return made;
+    }
+
+    Tables tables;
+    tables.place = (*directory)->string();
+    for (unsigned worker = 0; worker < shape.worker_count; ++worker) {
+        for (const TableKind kind : {TableKind::kCompact, TableKind::kWide}) {
+            const TableHeader header = make_header(shape, kind, worker, boot_id);
+            auto &mine = kind == TableKind::kCompact ? tables.compact : tables.wide;
+            if (auto same = take_same(left, **directory, header)) {
+                tables.key_digest = same->header().key_digest;
+                tables.were_in_use |= same->header().is_in_use != 0;
+                mine.push_back(std::move(*same));
+                continue;
+            }
+            auto made = create(**directory, header);
+            if (!made) return std::unexpected(made.error());
+            mine.push_back(std::move(*made));
+        }
+    }
+    if (!left.empty())
+        spdlog::info("{} connection table(s) of an earlier run are inherited: written for '{}', {} lines; this is '{}', {} lines", left.size(),
+                     text_of(left.front().header().spread), left.front().header().line_count, shape.spread,
+                     shape.compact_bytes / kTableLineSize);
+    tables.inherited = std::move(left);
+    return tables;
+}
+
+Result<TableDirectory::Tables> TableDirectory::allocate(const TableShape &shape, bool hugepages) {
+    Tables tables;
+    for (unsigned worker = 0; worker < shape.worker_count; ++worker) {
+        auto compact = TableMemory::allocate(shape.compact_bytes, hugepages);
+        if (!compact) return std::unexpected(compact.error());
+        auto wide = TableMemory::allocate(shape.wide_bytes, hugepages);
+        if (!wide) return std::unexpected(wide.error());
+        tables.compact.push_back(std::move(*compact));
+        tables.wide.push_back(std::move(*wide));
+    }
+    return tables;
+}
+
+bool TableDirectory::Tables::has_found() const { return key_digest != 0; }
+
+void TableDirectory::Tables::keep() {
+    for (auto *tables : {&compact, &wide})
+        for (auto &table : *tables) {
+            table.keep();
+            table.header().is_in_use = 1;
+        }
+}
+
+} // namespace fairlead::io
