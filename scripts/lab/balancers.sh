@@ -18,7 +18,8 @@ END
 }
 
 start_dataplane() {
-    local host=$1 worker ports=()
+    local host=$1 worker ports=() options
+    read -ra options <<<"$dataplane_options"
     for worker in $(seq 0 $((worker_count - 1))); do
         ports+=(--port "af_xdp:eth$worker")
     done
@@ -27,7 +28,7 @@ start_dataplane() {
     local dataplane_priority=(nice -n -10)
     if chrt --rr 10 true 2>/dev/null; then dataplane_priority=(chrt --rr 10); fi
     launch "$host" fairlead-dataplane "${dataplane_priority[@]}" "$programs/fairlead-dataplane" "${ports[@]}" --workers "$worker_count" \
-        --idle "$idle" --runtime-dir "$(host_directory "$host")/run"
+        --idle "$idle" --runtime-dir "$(host_directory "$host")/run" "${options[@]}"
 }
 
 dataplane_listens() { [ -S "$(host_directory "$1")/run/dataplane.sock" ]; }
@@ -41,4 +42,18 @@ start_fairleadd() {
 
 fairleadd_answers() {
     in_host "$1" env FAIRLEAD_SOCKET="$(host_directory "$1")/run/fairleadd.sock" "$programs/fairlead" status >/dev/null 2>&1
+}
+
+# renew_balancer HOST : ends its programs and removes what they kept, in files and on its ports.
+renew_balancer() {
+    local host=$1 program worker directory
+    directory=$(host_directory "$host")
+    for program in $(host_programs "$host"); do
+        ! running_pid "$host" "$program" >/dev/null || signal_program "$host" "$program" KILL
+    done
+    for worker in $(seq 0 $((worker_count - 1))); do
+        ip_in "$host" link set dev "eth$worker" xdp off
+    done
+    rm -rf "$directory/run" "$directory/state"
+    write_balancer_configuration "$host"
 }

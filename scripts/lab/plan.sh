@@ -31,6 +31,9 @@ client_count=1
 worker_count=1
 ecmp=resilient
 idle=backoff
+servers=nginx          # or haproxy: what answers on the VIPs' port 80
+dataplane_options=''   # more words for its command line
+backend_options=''     # more words for `fairlead-backend attach`
 programs=''            # directory of Fairlead's programs; "none": hosts without them
 
 lab_directory() { echo "$kLabRoot/$lab_name"; }
@@ -60,6 +63,14 @@ client_addresses() {
     seq -f "10.10.$(host_number "$1").%g" 1 "$kAddressesPerClient"
 }
 
+# router_ports HOST : the router's ends of its cables.
+router_ports() {
+    local worker
+    echo "$1"
+    [ "$(host_kind "$1")" = lb ] || return 0
+    for worker in $(seq 1 $((worker_count - 1))); do echo "$1-$worker"; done
+}
+
 # mac_of IPV4 : a locally administered MAC address that shows the address in a capture.
 mac_of() {
     local a b c d
@@ -71,7 +82,10 @@ mac_of() {
 host_programs() {
     case $(host_kind "$1") in
         router) echo liveness ;;
-        be) echo nginx ;;
+        be)
+            echo nginx
+            if [ "$servers" = haproxy ]; then echo haproxy; fi
+            ;;
         lb) [ "$programs" = none ] || echo fairlead-dataplane fairleadd ;;
     esac
 }

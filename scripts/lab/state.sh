@@ -26,7 +26,8 @@ make_claim() {
         touch "$kLabRoot/.made-netns-mount"
     fi
     printf '%s=%q\n' balancer_count "$balancer_count" backend_count "$backend_count" client_count "$client_count" \
-        worker_count "$worker_count" ecmp "$ecmp" idle "$idle" programs "$programs" >"$(lab_directory)/plan"
+        worker_count "$worker_count" ecmp "$ecmp" idle "$idle" servers "$servers" dataplane_options "$dataplane_options" \
+        backend_options "$backend_options" programs "$programs" >"$(lab_directory)/plan"
 }
 
 lab_exists() { [ -f "$(lab_directory)/plan" ]; }

@@ -20,11 +20,10 @@ Clock::time_point after(double seconds) {
     return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-Json describe_held(Load &load) {
+Json describe_held(const Load &load) {
     Json report = describe(load.held());
     report["open"] = load.held_open();
     report["open_by_backend"] = load.open_by_backend();
-    report["recent_gap_ms"] = milliseconds_of(load.take_recent_gap());
     return report;
 }
 
@@ -105,6 +104,7 @@ Json resume(Load &load, Words &words, const LoadOptions &) {
 
 Json report(Load &load, Words &, const LoadOptions &) {
     Json answer{{"held", describe_held(load)}, {"resumption", describe(load.resumption())}};
+    answer["held"]["recent_gap_ms"] = milliseconds_of(load.take_recent_gap());
     load.reset_resumption();
     return answer;
 }
