@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+# The dataplane is killed after rows have changed, and finds its connections again.
+title="kill -9 the dataplane, restart it"
+stage=(--backends 9)
+
+scenario() {
+    serve 8
+    open_connections
+    add be9
+    kill_program lb1 fairlead-dataplane
+    restart_dataplane lb1
+    carry_on 3
+}
