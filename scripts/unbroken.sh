@@ -10,6 +10,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/scripts/packages.sh"
 
 connections=10000
+parallel=1
 wanted=()
 second_chance=on
 json=''
@@ -18,11 +19,13 @@ tap=no
 
 usage() {
     cat <<'END_OF_USAGE'
-usage: scripts/unbroken.sh [--connections N] [--scenario NAME|all]... [--no-second-chance] [--json FILE] [--tap] [--no-build]
+usage: scripts/unbroken.sh [--connections N] [--scenario NAME|all]... [--no-second-chance] [--json FILE]
+                           [--parallel N] [--tap] [--no-build]
   --connections N       held open through each scenario (10000), at least 100
   --scenario NAME|all   which (all); repeat for more. `--scenario list` prints their names
   --no-second-chance    with the service's second_chance off: those that lose state while rows change must break some
   --json FILE           writes everything that was counted
+  --parallel N          scenarios at a time (1); more are sooner done, and gaps longer
   --tap                 prints TAP lines instead of the table
   --no-build            uses the programs in build/bin (or FAIRLEAD_PROGRAMS) as they are
 END_OF_USAGE
@@ -31,15 +34,15 @@ refuse() { echo "unbroken: $*" >&2; usage >&2; exit 2; }
 
 scenario_files() { find "$root/scripts/unbroken/scenarios" -name '*.sh' | sort; }
 name_of() { basename "$1" .sh | sed 's/^[0-9]*-//'; }
-file_of() { scenario_files | grep -E "/[0-9]+-$1\.sh$"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
-        --connections | --scenario | --json) [ $# -ge 2 ] || refuse "$1 takes a value" ;;&
+        --connections | --scenario | --json | --parallel) [ $# -ge 2 ] || refuse "$1 takes a value" ;;&
         --connections) connections=$2; shift 2 ;;
         --scenario) wanted+=("$2"); shift 2 ;;
         --no-second-chance) second_chance=off; shift ;;
         --json) json=$2; shift 2 ;;
+        --parallel) parallel=$2; shift 2 ;;
         --tap) tap=yes; shift ;;
         --no-build) build=no; shift ;;
         -h | --help) usage; exit 0 ;;
@@ -49,14 +52,17 @@ done
 if ! [[ $connections =~ ^[0-9]{1,7}$ ]] || [ "$connections" -lt 100 ]; then
     refuse "--connections takes a number from 100, not '$connections'"
 fi
+[[ $parallel =~ ^[1-9][0-9]?$ ]] || refuse "--parallel takes a number from 1 to 99, not '$parallel'"
 files=()
 [ "${#wanted[@]}" -gt 0 ] || wanted=(all)
 for name in "${wanted[@]}"; do
     case $name in
         all) mapfile -t files < <(scenario_files) ;;
         list) scenario_files | while read -r file; do name_of "$file"; done; exit 0 ;;
-        *) [[ $name =~ ^[a-z0-9-]+$ ]] && file=$(file_of "$name") || refuse "no scenario '$name'; --scenario list prints them"
-            files+=("$file") ;;
+        *)
+            file=$(scenario_files | grep -xE ".*/[0-9]+-$name\.sh") || refuse "no scenario '$name'; --scenario list prints them"
+            files+=("$file")
+            ;;
     esac
 done
 [ "$(id -u)" -eq 0 ] || { echo "unbroken: needs root: it makes network namespaces" >&2; exit 1; }
@@ -66,7 +72,18 @@ if [ "$build" = yes ]; then
 fi
 
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+performers=()
+# Each takes its lab down when it is told to end, or its lab's guard does when it is not even told.
+end_performers() {
+    local pid
+    trap '' INT TERM HUP
+    for pid in "${performers[@]}"; do
+        if [[ $'\n'$(jobs -pr)$'\n' == *$'\n'"$pid"$'\n'* ]]; then kill -TERM "$pid" 2>/dev/null || true; fi
+    done
+    wait
+    rm -rf "$results"
+}
+trap end_performers EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -98,13 +115,27 @@ print_tap() {
            "# \({opened, broken, excused, longest_gap_ms, new, placements, examples, seconds} | tojson)"' "$1"
 }
 
+result_of() { echo "$results/$(basename "$1" .sh).json"; }
+
+# perform INDEX : begins that scenario, if there is one.
+perform() {
+    [ "$1" -lt "${#files[@]}" ] || return 0
+    local result
+    result=$(result_of "${files[$1]}")
+    "$root/scripts/unbroken/perform.sh" "${files[$1]}" "$connections" "$second_chance" "$result" >"$result.log" &
+    performers[$1]=$!
+}
+
 failed=0
 [ "$tap" = yes ] || print_head
-for file in "${files[@]}"; do
-    result=$results/$(basename "$file" .sh).json
-    "$root/scripts/unbroken/perform.sh" "$file" "$connections" "$second_chance" "$result" >"$result.log" || true
+for ((index = 0; index < parallel; ++index)); do perform "$index"; done
+for index in "${!files[@]}"; do
+    wait "${performers[index]}" || true
+    perform "$((index + parallel))"
+    result=$(result_of "${files[index]}")
     # Nothing was written: it was killed.
-    [ -s "$result" ] || jq -n --arg title "$(name_of "$file")" '{$title, problems: ["it left no result"], passed: false}' >"$result"
+    [ -s "$result" ] || jq -n --arg title "$(name_of "${files[index]}")" \
+        '{$title, problems: ["it left no result"], passed: false}' >"$result"
     if [ "$tap" = yes ]; then print_tap "$result"; else print_row "$result"; fi
     jq -e .passed "$result" >/dev/null || failed=$((failed + 1))
 done

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The words that scenarios are told in. Sourced by scripts/unbroken/perform.sh, which sets connections and second_chance.
 #
 # A scenario file (scripts/unbroken/scenarios/NN-NAME.sh) sets

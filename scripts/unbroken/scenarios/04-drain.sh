@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # A backend is drained; its clients go when they like; when it is empty it is removed, without force.
 title="drain a backend, wait, remove it"
 stage=(--backends 8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # All four backends are replaced: a new one comes, an old one is drained until its clients have gone, and is removed.
 title="rolling replacement of every backend"
 stage=(--backends 8)

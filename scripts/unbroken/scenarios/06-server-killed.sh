@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # A server dies, and its kernel resets its connections. Its clients come back, and find the others.
 title="a server is killed (its kernel resets)"
 stage=(--backends 8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # A backend falls silent. Once it counts as dead its flows go to others, whose kernels reset them: so its clients learn it
 # from their next packet, and come back.
 title="a backend's link is cut (silence)"
@@ -15,7 +15,7 @@ scenario() {
     excuse be3
     lab cut be3
     wait_for_grade be3 dead
-    carry_on "$((connections / 2500 * 2 + 2))"       # until each of its clients has asked in vain
+    carry_on "$((connections / 1250 + 2))"       # until each of its clients has asked in vain
     clients_return 30
     say "served again after at most $(field .resumption.longest_ms) ms, \
 $(field .resumption.longest_beyond_timeout_ms) ms without their last retransmission timeout"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # A backend answers its health check with 503, and its connections as before: it gets no new ones and keeps what it has.
 title="a health check fails (503), its connections work"
 stage=(--backends 8)

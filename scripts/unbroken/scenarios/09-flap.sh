@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # A backend is dead and back again, 20 times. Its own connections may be lost each time; nobody else's.
 title="a backend flaps 20 times"
 stage=(--backends 8)

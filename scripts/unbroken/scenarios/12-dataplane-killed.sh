@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # The dataplane is killed after rows have changed, and finds its connections again.
 title="kill -9 the dataplane, restart it"
 stage=(--backends 9)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # The dataplane is killed after a backend was added, and what it remembered of its connections is lost.
 title="... and its connection table is lost, after an add"
 stage=(--backends 9)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # The other balancer has the same rows, and has never seen the flows that come to it.
 title="kill -9 one of two balancers"
 stage=(--balancers 2 --backends 8)

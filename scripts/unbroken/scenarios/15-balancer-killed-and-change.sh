@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 title="... and a backend added, another drained, within a second"
 stage=(--balancers 2 --backends 9)
 loses_state=yes

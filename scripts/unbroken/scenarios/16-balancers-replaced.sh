@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # Fresh machines take the balancers' places, with their state but none of their connections.
 title="both balancers replaced, a backend added between"
 stage=(--balancers 2 --backends 9)

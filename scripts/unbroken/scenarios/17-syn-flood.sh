@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # Ten times as many SYNs as the connection table has entries, from random sources, who never answer the SYN-ACKs.
 title="a SYN flood of ten tables, a backend added meanwhile"
 table=$((connections >= 5000 ? 65536 : 8192))

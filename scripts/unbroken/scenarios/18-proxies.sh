@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # The backends are HAProxys in HTTP mode, before nginx application servers on all hosts.
 title="an L7 tier: the backends are HAProxy, one is added"
 stage=(--backends 5 --servers haproxy)
