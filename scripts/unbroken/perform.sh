@@ -29,6 +29,7 @@ readonly kAskRate
 title=''
 stage=()
 new_failures_max=0
+loses_backend=no
 loses_state=no
 # shellcheck disable=SC1090
 source "$scenario_file"
@@ -55,7 +56,15 @@ conclude() {
     count_outcomes after
     load_ask 20 stop
     must "clients wait for a connection: $(field .resumption.waiting)" [ "$(field .resumption.waiting)" -eq 0 ]
-    at_most "new connections that failed, in percent" "$new_failed * 100 / ([$new_attempted, 1] | max)" "$new_failures_max"
+    # A scenario in which nothing happened shows nothing.
+    if [ "$loses_backend" = yes ]; then
+        at_least "connections lost with their backend" "$(field .held.excused)" 1
+    else
+        at_most "new connections that failed, in percent" "$new_failed * 100 / ([$new_attempted, 1] | max)" "$new_failures_max"
+    fi
+    if [ "$loses_state$second_chance" = yeson ]; then
+        at_least "packets that backends sent on to the next hop" "$(jq .second_chance.sent_on <<<"$(placements)")" 1
+    fi
 }
 
 # The verdict. Broken connections fail a scenario, unless it shows what second chance is for: then none does.

@@ -5,8 +5,10 @@
 # A scenario file (scripts/unbroken/scenarios/NN-NAME.sh) sets
 #   title                      the line of the table
 #   stage                      options of scripts/lab.sh up
-#   new_failures_max=0         new connections that may fail, in percent: some go to a backend before it is known to be gone
+#   loses_backend=no           yes: a backend goes away with its connections, which are excused, and some new ones may find
+#                              it before it is known to be gone
 #   loses_state=no             yes: flows lose their state while rows change, so that without second chance some must break
+#   new_failures_max=0         new connections that may fail, in percent
 # and defines scenario(), which calls serve, open_connections, and then does what it is about.
 
 readonly kVip=198.51.100.10
@@ -76,8 +78,6 @@ open_connections() {
     load_begin client1 "$kVip" --interval "$interval" --timeout "$kTimeout" --silent "$kSilentShare" --reconnect
     load_ask 120 "open $connections $kOpenRate"
     must "all connections open" [ "$(field .held.opened)" -eq "$connections" ]
-    # Established for the balancer, too: a connection's second packet says so.
-    load_ask 60 "ask $kAskRate"
     load_ask 60 "trickle ${new_rate:-$kNewRate}"
     load_ask 10 report
     for balancer in "${alive[@]}"; do count_placements "$balancer" before; done

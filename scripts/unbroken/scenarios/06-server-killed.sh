@@ -3,7 +3,7 @@
 # A server dies, and its kernel resets its connections. Its clients come back, and find the others.
 title="a server is killed (its kernel resets)"
 stage=(--backends 8)
-new_failures_max=100
+loses_backend=yes
 
 scenario() {
     serve 8 '{health: {type: "tcp", interval: "500ms", timeout: "500ms", rise: 2, fall: 3}}'

@@ -4,7 +4,7 @@
 # from their next packet, and come back.
 title="a backend's link is cut (silence)"
 stage=(--backends 8)
-new_failures_max=100
+loses_backend=yes
 
 scenario() {
     local -r interval_ms=500 fall=3

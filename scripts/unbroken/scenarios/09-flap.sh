@@ -3,7 +3,7 @@
 # A backend is dead and back again, 20 times. Its own connections may be lost each time; nobody else's.
 title="a backend flaps 20 times"
 stage=(--backends 8)
-new_failures_max=100
+loses_backend=yes
 
 scenario() {
     local flap

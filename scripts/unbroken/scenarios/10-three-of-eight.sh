@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 title="three of eight disappear together and return"
 stage=(--backends 8)
-new_failures_max=100
+loses_backend=yes
 
 scenario() {
     local host
