@@ -28,7 +28,8 @@ usage: scripts/lab.sh COMMAND [--name NAME] ...
   kill HOST PROGRAM [SIGNAL]      ends a program (KILL) and waits until it is gone
   cut HOST                        cuts the host's links: whatever is sent to it or by it is lost
   mend HOST                       ends that
-  renew HOST                      a balancer as a fresh machine: nothing runs, nothing is left of what it knew
+  forget HOST                     removes what a balancer whose dataplane has ended remembers of connections
+  renew HOST                      a balancer as a fresh machine: nothing runs, nothing is left of what it knew, the seed included
   directory [HOST]                where the lab, or the host, keeps its files
   down                            ends the lab: processes, namespaces, files
 END
@@ -91,7 +92,7 @@ done
 
 case $command in
     help | --help | -h) usage; exit 0 ;;
-    up | run | status | start | kill | cut | mend | renew | directory | down) ;;
+    up | run | status | start | kill | cut | mend | forget | renew | directory | down) ;;
     *) refuse "unknown command '$command'" ;;
 esac
 [ "$(id -u)" -eq 0 ] || die "needs root: it makes network namespaces"

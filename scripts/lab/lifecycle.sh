@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# The commands of scripts/lab.sh: up, run, status, start, kill, cut, mend, renew, directory, down. Sourced by it.
+# The commands of scripts/lab.sh: up, run, status, start, kill, cut, mend, forget, renew, directory, down. Sourced by it.
 
 readonly kReadySeconds=30
 
@@ -93,10 +93,12 @@ start_backends() {
 }
 
 start_balancers() {
-    local host
+    local host seed
     [ "$programs" != none ] || return 0
+    # The seed is the fleet's: every balancer of the lab must pick the same rows.
+    seed=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     for host in $(balancers); do
-        write_balancer_configuration "$host"
+        write_balancer_configuration "$host" "$seed"
         start_dataplane "$host"
         start_fairleadd "$host"
     done
@@ -165,12 +167,15 @@ set_known_links() {
     set_links "$3" "$2"
 }
 
-lab_renew() {
-    [ $# -eq 1 ] || refuse "renew takes a balancer"
+lab_forget() { of_balancer forget_connections "$@"; }
+lab_renew() { of_balancer renew_balancer "$@"; }
+
+of_balancer() {
+    [ $# -eq 2 ] || refuse "which balancer?"
     load_lab
-    known_host "$1"
-    if [ "$(host_kind "$1")" != lb ] || [ "$programs" = none ]; then refuse "'$1' is no balancer with programs"; fi
-    renew_balancer "$1"
+    known_host "$2"
+    if [ "$(host_kind "$2")" != lb ] || [ "$programs" = none ]; then refuse "'$2' is no balancer with programs"; fi
+    "$@"
 }
 
 lab_directory_of() {

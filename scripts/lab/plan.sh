@@ -11,6 +11,7 @@
 # VIPs are in 198.51.100.0/24, which the router sends to the balancers.
 
 readonly kLabRoot=${FAIRLEAD_LAB_ROOT:-/run/fairlead-lab}
+readonly kTableRoot=/dev/shm/fairlead-lab   # connection tables, which must not be on a disk
 readonly kClientMtu=1500
 readonly kServerMtu=1600
 readonly kVipNetwork=198.51.100.0/24
@@ -38,6 +39,7 @@ programs=''            # directory of Fairlead's programs; "none": hosts without
 
 lab_directory() { echo "$kLabRoot/$lab_name"; }
 host_directory() { echo "$kLabRoot/$lab_name/$1"; }
+table_directory() { echo "$kTableRoot/$lab_name/$1"; }
 namespace_of() { echo "$lab_name-$1"; }
 host_kind() { echo "${1%%[0-9]*}"; }
 host_number() { echo "${1##*[a-z]}"; }

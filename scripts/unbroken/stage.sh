@@ -164,8 +164,3 @@ replace_balancer() {
 # now_ms, since_ms START
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 since_ms() { echo $(($(now_ms) - $1)); }
-
-# lose_connection_tables HOST : the files that a dataplane finds its connections in again.
-lose_connection_tables() {
-    find "$(lab directory "$1")/run" -name 'connections*' -delete -printf "# lost: %f\n" >&2
-}

@@ -10,7 +10,7 @@ scenario() {
     open_connections
     add be9
     kill_program lb1 fairlead-dataplane
-    lose_connection_tables lb1
+    lab forget lb1
     restart_dataplane lb1
     carry_on 3
 }
