@@ -149,14 +149,14 @@ routes_to() { [ "$(next_hops)" = "$1" ]; }
 
 # replace_balancer HOST : a fresh machine takes its place, with the state of the one that goes.
 replace_balancer() {
-    local state
+    local state said
     state=$(lab directory)/state.export
     balancer=$1 fairlead state export >"$state"
     count_placements "$1" after
     lab renew "$1"
     lab start "$1" fairleadd
-    balancer=$1 wait_until 10 fairlead status -o json || true      # exit code 3: no dataplane yet
-    balancer=$1 fairlead state import "$state" >/dev/null
+    balancer=$1 wait_until 10 fairlead get
+    said=$(balancer=$1 fairlead state import "$state" 2>&1) || { say "$said"; return 1; }
     restart_dataplane "$1"
     must "$1 is a next hop again" wait_until 10 routes_to "10.20.0.11 10.20.0.12"
 }
