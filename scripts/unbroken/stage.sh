@@ -93,6 +93,7 @@ remove() { on_balancers backend remove web "$(address "$1")"; }
 # drain_until_empty HOST : as operators do, while its clients go away over two seconds.
 drain_until_empty() {
     local waiting
+    drain "$1"       # before the first client goes: it comes back, and must not come here again
     fairlead backend drain web "$(address "$1")" --wait --deadline 60s >/dev/null &
     waiting=$!
     load_ask 90 "close $1 $((connections / 8 + 1))"
