@@ -10,5 +10,6 @@ scenario() {
     add be9
     kill_program lb1 fairlead-dataplane
     restart_dataplane lb1
+    at_least "connections that it found again" "$(fairlead stats -o json | jq '[.workers[].connections_adopted] | add')" "$connections"
     carry_on 3
 }
