@@ -14,13 +14,16 @@ count_placements() {
         | map(to_entries[]) | group_by(.key) | map({(.[0].key): (map(.value) | add)}) | add // {}')$'\n'
 }
 
-# count_outcomes before|after : what became of packets at the backends.
+# count_outcomes before|after : what became of packets at the backends, all asked at a time.
 count_outcomes() {
     local host
-    for host in $(lab_backends); do
-        tallies[$1]+=$(lab run "$host" fairlead-backend status --interface eth0 -o json |
-            jq -c '.outcomes | with_entries({key: ("backend_" + .key), value: .value.packets})')$'\n'
-    done
+    tallies[$1]+=$(
+        for host in $(lab_backends); do
+            lab run "$host" fairlead-backend status --interface eth0 -o json |
+                jq -c '.outcomes | with_entries({key: ("backend_" + .key), value: .value.packets})' &
+        done
+        wait
+    )$'\n'
 }
 
 lab_backends() { find "$(lab directory)" -maxdepth 1 -name 'be[0-9]*' -printf '%f\n' | sort -V; }

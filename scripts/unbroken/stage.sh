@@ -51,8 +51,9 @@ configure() {
 
 # backends_json HOST... : as they stand in a configuration.
 backends_json() {
-    local host
-    for host in "$@"; do jq -n --arg address "$(address "$host")" '{$address}'; done | jq -s -c .
+    local host list=''
+    for host in "$@"; do list+="${list:+, }{\"address\": \"$(address "$host")\"}"; done
+    echo "[$list]"
 }
 
 be_range() { seq -f 'be%g' "$1" "$2"; }
@@ -62,7 +63,7 @@ serve() {
     local hosts more=${2:-'{}'} balancer
     mapfile -t hosts < <(be_range 1 "$1")
     # Connections that were closed count as a backend's until their timeout; drains here do not wait a minute for it.
-    configure ".services = [{name: \"web\", vip: \"$kVip\", port: 80, protocol: \"tcp\", timeouts: {closing: \"2s\"},
+    configure ".services = [{name: \"web\", vip: \"$kVip\", port: 80, protocol: \"tcp\", timeouts: {closing: \"1s\"},
         backends: $(backends_json "${hosts[@]}")} $([ "$second_chance" = on ] || echo '+ {second_chance: false}') + $more]"
     for balancer in "${alive[@]}"; do wait_until 10 agree; done
     wait_until 10 vip_answers "$kVip"

@@ -7,6 +7,6 @@ scenario() {
     serve 8
     open_connections
     add be9
-    carry_on 3
+    carry_on 2
     must "be9 takes new connections" takes_new be9
 }

@@ -11,5 +11,5 @@ scenario() {
     kill_program lb1 fairlead-dataplane
     restart_dataplane lb1
     at_least "connections that it found again" "$(fairlead stats -o json | jq '[.workers[].connections_adopted] | add')" "$connections"
-    carry_on 3
+    carry_on 2
 }

@@ -12,5 +12,5 @@ scenario() {
     kill_program lb1 fairlead-dataplane
     lab forget lb1
     restart_dataplane lb1
-    carry_on 3
+    carry_on 2
 }

@@ -8,6 +8,6 @@ scenario() {
     serve 4
     open_connections
     add be5
-    carry_on 3
+    carry_on 2
     must "be5 takes new connections" takes_new be5
 }
