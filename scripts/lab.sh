@@ -17,13 +17,19 @@ usage() {
     cat <<'END'
 usage: scripts/lab.sh COMMAND [--name NAME] ...
   up [--balancers N] [--backends N] [--clients N] [--workers N] [--idle poll|backoff] [--ecmp resilient|plain]
-     [--programs DIR|none] [--owner PID]
-        Starts a lab (1 balancer, 4 backends, 1 client). --programs: where Fairlead's programs are (build/bin), or none:
-        hosts without them. --owner: the lab ends when this process does.
+     [--servers nginx|haproxy] [--dataplane-options WORDS] [--backend-options WORDS] [--programs DIR|none] [--owner PID]
+        Starts a lab (1 balancer, 4 backends, 1 client). --servers haproxy: each backend is an HAProxy in front of all
+        backends' nginx. --dataplane-options, --backend-options: more words for fairlead-dataplane and for
+        fairlead-backend attach. --programs: where Fairlead's programs are (build/bin), or none: hosts without them.
+        --owner: the lab ends when this process does.
   run HOST COMMAND...             runs a command on a host: client1.., router, lb1.., be1..
   status                          hosts, addresses, processes; exit code 1 if a process is not alive
-  start HOST PROGRAM              starts a program that has ended: fairlead-dataplane, fairleadd, nginx, liveness
+  start HOST PROGRAM              starts a program that has ended: fairlead-dataplane, fairleadd, nginx, haproxy, liveness
   kill HOST PROGRAM [SIGNAL]      ends a program (KILL) and waits until it is gone
+  cut HOST                        cuts the host's links: whatever is sent to it or by it is lost
+  mend HOST                       ends that
+  forget HOST                     removes what a balancer whose dataplane has ended remembers of connections
+  renew HOST                      a balancer as a fresh machine: nothing runs, nothing is left of what it knew, the seed included
   directory [HOST]                where the lab, or the host, keeps its files
   down                            ends the lab: processes, namespaces, files
 END
@@ -71,6 +77,9 @@ while [ $# -gt 0 ]; do
         --workers) want_count "$1" "$2" "$kWorkerCountMax"; worker_count=$2 ;;
         --idle) idle=$2 ;;
         --ecmp) ecmp=$2 ;;
+        --servers) servers=$2 ;;
+        --dataplane-options) dataplane_options=$2 ;;
+        --backend-options) backend_options=$2 ;;
         --programs) programs=$2 ;;
         --owner) owner=$2 ;;
         --*) refuse "unknown option $1" ;;
@@ -83,7 +92,7 @@ done
 
 case $command in
     help | --help | -h) usage; exit 0 ;;
-    up | run | status | start | kill | directory | down) ;;
+    up | run | status | start | kill | cut | mend | forget | renew | directory | down) ;;
     *) refuse "unknown command '$command'" ;;
 esac
 [ "$(id -u)" -eq 0 ] || die "needs root: it makes network namespaces"

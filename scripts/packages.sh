@@ -8,7 +8,7 @@ declare -A kPackages=(
              libdpdk-dev dpdk libcli11-dev libyaml-cpp-dev libgrpc++-dev libprotobuf-dev protobuf-compiler
              protobuf-compiler-grpc libfmt-dev libspdlog-dev prometheus-cpp-dev libmnl-dev nlohmann-json3-dev
              libgtest-dev libbenchmark-dev libcpp-httplib-dev libcurl4-openssl-dev libpcap-dev linux-libc-dev jq"
-    [run]="iproute2 iputils-ping ethtool procps util-linux nginx curl jq python3"
+    [run]="iproute2 iputils-ping ethtool procps util-linux nginx haproxy curl jq python3"
     [test]="python3-scapy libclang-rt-14-dev gcc"
 )
 
@@ -34,8 +34,8 @@ as_root() {
     fi
 }
 
-# install_packages PURPOSE : installs what is missing and nothing else. The lab starts its own nginx; installing the
-# package must not start the system's, now or at the next boot: kPolicy says so while apt runs, and goes with the subshell.
+# install_packages PURPOSE : installs what is missing and nothing else. The lab starts its own servers; installing their
+# packages must not start the system's, now or at the next boot: kPolicy says so while apt runs, and goes with the subshell.
 kPolicy=/usr/sbin/policy-rc.d
 kPolicyMark='# Made by scripts/packages.sh of Fairlead while it installs packages; if it is still here, remove it.'
 
@@ -60,9 +60,11 @@ install_packages() (
         as_root chmod 755 "$kPolicy" || exit 1
     fi
     { as_root apt-get update -q && as_root apt-get install -q -y --no-install-recommends "${missing[@]}"; } || status=$?
-    if [ "$status" -eq 0 ] && [[ " ${missing[*]} " == *" nginx "* ]] && command -v deb-systemd-helper >/dev/null; then
-        as_root deb-systemd-helper disable nginx.service >/dev/null 2>&1 || true
-    fi
+    for server in nginx haproxy; do
+        if [ "$status" -ne 0 ] || [[ " ${missing[*]} " != *" $server "* ]]; then continue; fi
+        # It works only for a package's own scripts, so that it must be told to be one of them.
+        as_root env DPKG_MAINTSCRIPT_PACKAGE="$server" deb-systemd-helper disable "$server.service" >/dev/null 2>&1 || true
+    done
     exit "$status"
 )
 

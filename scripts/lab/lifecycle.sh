@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# The commands of scripts/lab.sh: up, run, status, start, kill, directory, down. Sourced by it.
+# The commands of scripts/lab.sh: up, run, status, start, kill, cut, mend, forget, renew, directory, down. Sourced by it.
 
 readonly kReadySeconds=30
 
@@ -8,6 +8,7 @@ lab_up() {
     [ $# -eq 0 ] || refuse "up takes no argument '$1'"
     [[ $idle =~ ^(poll|backoff)$ ]] || refuse "--idle takes poll or backoff, not '$idle'"
     [[ $ecmp =~ ^(resilient|plain)$ ]] || refuse "--ecmp takes resilient or plain, not '$ecmp'"
+    [[ $servers =~ ^(nginx|haproxy)$ ]] || refuse "--servers takes nginx or haproxy, not '$servers'"
     check_programs
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
@@ -34,7 +35,7 @@ lab_up() {
 
 check_programs() {
     local program
-    for program in ip ethtool nginx curl jq python3; do
+    for program in ip ethtool "$servers" nginx curl jq python3; do
         command -v "$program" >/dev/null || die "$program is missing; scripts/packages.sh run installs it"
     done
     [ "$programs" != none ] || return 0
@@ -81,18 +82,23 @@ start_backends() {
     for host in $(backends); do
         write_nginx_configuration "$host"
         start_nginx "$host"
+        [ "$servers" = haproxy ] || continue
+        write_haproxy_configuration "$host"
+        start_haproxy "$host"
     done
     for host in $(backends); do
-        wait_for "$kReadySeconds" nginx_answers "$host" || die "nginx does not answer on $host"
+        wait_for "$kReadySeconds" server_answers "$host" || die "$servers does not answer on $host"
         [ "$programs" = none ] || attach_backend "$host" || die "fairlead-backend does not attach on $host"
     done
 }
 
 start_balancers() {
-    local host
+    local host seed
     [ "$programs" != none ] || return 0
+    # The seed is the fleet's: every balancer of the lab must pick the same rows.
+    seed=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     for host in $(balancers); do
-        write_balancer_configuration "$host"
+        write_balancer_configuration "$host" "$seed"
         start_dataplane "$host"
         start_fairleadd "$host"
     done
@@ -148,6 +154,28 @@ lab_kill() {
     load_lab
     known_host "$1"
     signal_program "$1" "$2" "${3:-KILL}"
+}
+
+lab_cut() { set_known_links cut down "$@"; }
+lab_mend() { set_known_links mend up "$@"; }
+
+set_known_links() {
+    [ $# -eq 3 ] || refuse "$1 takes a host"
+    load_lab
+    known_host "$3"
+    [ "$3" != router ] || refuse "the router has no link of its own to $1"
+    set_links "$3" "$2"
+}
+
+lab_forget() { of_balancer forget_connections "$@"; }
+lab_renew() { of_balancer renew_balancer "$@"; }
+
+of_balancer() {
+    [ $# -eq 2 ] || refuse "which balancer?"
+    load_lab
+    known_host "$2"
+    if [ "$(host_kind "$2")" != lb ] || [ "$programs" = none ]; then refuse "'$2' is no balancer with programs"; fi
+    "$@"
 }
 
 lab_directory_of() {

@@ -69,19 +69,18 @@ make_client() {
 }
 
 make_balancer() {
-    local host=$1 worker port
+    local host=$1 worker=0 port
     make_namespace "$host"
     # Several ports in one network: each answers ARP for its own address alone.
     in_host "$host" sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.default.arp_ignore=1 \
         net.ipv4.conf.all.arp_announce=2 net.ipv4.conf.default.arp_announce=2
-    for worker in $(seq 0 $((worker_count - 1))); do
-        port=$host
-        [ "$worker" -eq 0 ] || port=$host-$worker
+    for port in $(router_ports "$host"); do
         plug "$host" "eth$worker" "$(host_address "$host" "$worker")" 16 "$port" servers "$kServerMtu"
         plain_frames router "$port"
         plain_frames "$host" "eth$worker"
         # A queue before the cable: a full veth ring then holds packets back (Linux 6.16 and later) instead of losing them.
         in_host router tc qdisc add dev "$port" root pfifo limit 10000
+        worker=$((worker + 1))
     done
     ip_in "$host" route add default via "$kRouterServerAddress"
 }
@@ -109,6 +108,14 @@ make_network() {
     for host in $(clients); do make_client "$host"; done
     for host in $(balancers); do make_balancer "$host"; done
     for host in $(backends); do make_backend "$host"; done
+}
+
+# set_links HOST up|down : at the router's end. The host finds its cable dead, and to all others it is silent.
+set_links() {
+    local port
+    for port in $(router_ports "$1"); do
+        ip_in router link set "$port" "$2"
+    done
 }
 
 remove_network() {

@@ -11,6 +11,7 @@
 # VIPs are in 198.51.100.0/24, which the router sends to the balancers.
 
 readonly kLabRoot=${FAIRLEAD_LAB_ROOT:-/run/fairlead-lab}
+readonly kTableRoot=/dev/shm/fairlead-lab   # connection tables, which must not be on a disk
 readonly kClientMtu=1500
 readonly kServerMtu=1600
 readonly kVipNetwork=198.51.100.0/24
@@ -31,10 +32,14 @@ client_count=1
 worker_count=1
 ecmp=resilient
 idle=backoff
+servers=nginx          # or haproxy: what answers on the VIPs' port 80
+dataplane_options=''   # more words for its command line
+backend_options=''     # more words for `fairlead-backend attach`
 programs=''            # directory of Fairlead's programs; "none": hosts without them
 
 lab_directory() { echo "$kLabRoot/$lab_name"; }
 host_directory() { echo "$kLabRoot/$lab_name/$1"; }
+table_directory() { echo "$kTableRoot/$lab_name/$1"; }
 namespace_of() { echo "$lab_name-$1"; }
 host_kind() { echo "${1%%[0-9]*}"; }
 host_number() { echo "${1##*[a-z]}"; }
@@ -60,6 +65,14 @@ client_addresses() {
     seq -f "10.10.$(host_number "$1").%g" 1 "$kAddressesPerClient"
 }
 
+# router_ports HOST : the router's ends of its cables.
+router_ports() {
+    local worker
+    echo "$1"
+    [ "$(host_kind "$1")" = lb ] || return 0
+    for worker in $(seq 1 $((worker_count - 1))); do echo "$1-$worker"; done
+}
+
 # mac_of IPV4 : a locally administered MAC address that shows the address in a capture.
 mac_of() {
     local a b c d
@@ -71,7 +84,10 @@ mac_of() {
 host_programs() {
     case $(host_kind "$1") in
         router) echo liveness ;;
-        be) echo nginx ;;
+        be)
+            echo nginx
+            if [ "$servers" = haproxy ]; then echo haproxy; fi
+            ;;
         lb) [ "$programs" = none ] || echo fairlead-dataplane fairleadd ;;
     esac
 }

@@ -21,12 +21,14 @@ make_claim() {
         die "a lab named '$lab_name' exists; end it with: scripts/lab.sh down --name $lab_name"
     fi
     chmod 755 "$(lab_directory)"
+    mkdir -p "$kTableRoot/$lab_name"
     # `ip netns` leaves its directory and a mount on it behind; the last lab to go removes them, if a lab brought them.
     if ! mountpoint -q /run/netns; then
         touch "$kLabRoot/.made-netns-mount"
     fi
     printf '%s=%q\n' balancer_count "$balancer_count" backend_count "$backend_count" client_count "$client_count" \
-        worker_count "$worker_count" ecmp "$ecmp" idle "$idle" programs "$programs" >"$(lab_directory)/plan"
+        worker_count "$worker_count" ecmp "$ecmp" idle "$idle" servers "$servers" dataplane_options "$dataplane_options" \
+        backend_options "$backend_options" programs "$programs" >"$(lab_directory)/plan"
 }
 
 lab_exists() { [ -f "$(lab_directory)/plan" ]; }
@@ -38,7 +40,8 @@ load_lab() {
 }
 
 drop_claim() {
-    rm -rf "$(lab_directory)"
+    rm -rf "$(lab_directory)" "${kTableRoot:?}/$lab_name"
+    rmdir "$kTableRoot" 2>/dev/null || true      # another lab's are there
     [ -d "$kLabRoot" ] || return 0      # another `down` was the last
     local left
     left=$(find "$kLabRoot" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -1)

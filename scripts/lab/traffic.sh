@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # A lab and load in it, for scripts that end both whatever happens: the lab is guarded by this process (--owner), and
-# http_load ends with the pipe it is told things through. Sourced by scripts/demo.sh and tests/lab/*.sh.
+# unbroken ends with the pipe it is told things through. Sourced by scripts/demo.sh and tests/lab/*.sh.
 #
 # The caller sets root (of the project), lab_name, and programs (the directory of the built programs).
 
@@ -41,7 +41,7 @@ lab_end() {
 # lab_begin OPTION... : a lab that ends with this script, even if that is killed.
 lab_begin() { lab up --owner "$$" --programs "$programs" "$@"; }
 
-# load_begin CLIENT ADDRESS [OPTION]... : starts http_load from all of the client's addresses.
+# load_begin CLIENT ADDRESS [OPTION]... : starts unbroken from all of the client's addresses.
 load_begin() {
     local client=$1 source sources=()
     shift
@@ -49,7 +49,7 @@ load_begin() {
         sources+=(--source "$source")
     done
     # Not through a function: a subshell between would hold the pipe open, and the load would never see its end.
-    coproc LOAD { exec "$root/scripts/lab.sh" run --name "$lab_name" "$client" http_load "${sources[@]}" "$@"; }
+    coproc LOAD { exec "$root/scripts/lab.sh" run --name "$lab_name" "$client" unbroken "${sources[@]}" "$@"; }
     # shellcheck disable=SC2153  # coproc sets it
     local pid=$LOAD_PID
     exec {load_input}>&"${LOAD[1]}" {load_output}<&"${LOAD[0]}"
@@ -57,17 +57,17 @@ load_begin() {
     load_pid=$pid
 }
 
-# load_send COMMAND... : tells http_load something; load_receive SECONDS : waits for the answer and puts it into
+# load_send COMMAND... : tells unbroken something; load_receive SECONDS : waits for the answer and puts it into
 # load_answer. In this shell, not in a subshell: whatever it starts must not inherit the pipe.
 load_send() { echo "$*" >&"$load_input"; }
 
 load_receive() {
     if ! read -r -t "$1" -u "$load_output" load_answer; then
-        echo "http_load ended, or did not answer within $1 s" >&2
+        echo "unbroken ended, or did not answer within $1 s" >&2
         return 1
     fi
     if [[ $load_answer == *'"error"'* ]]; then
-        echo "http_load: $load_answer" >&2
+        echo "unbroken: $load_answer" >&2
         return 1
     fi
 }
@@ -79,7 +79,7 @@ load_ask() {
     load_receive "$patience"
 }
 
-# load_abandon : ends http_load, whatever it is doing. It has nothing to tidy up, and must not keep this script waiting.
+# load_abandon : ends unbroken, whatever it is doing. It has nothing to tidy up, and must not keep this script waiting.
 load_abandon() {
     [ -n "${load_pid:-}" ] || return 0
     exec {load_input}>&- {load_output}<&-

@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/case.sh"
 traces() {
     ip netns list | grep -F "$lab_name" || true
     grep -F "$lab_name" /proc/mounts || true
-    find /run /tmp -maxdepth 2 -name "*$lab_name*" 2>/dev/null
+    find /run /tmp /dev/shm -maxdepth 2 -name "*$lab_name*" 2>/dev/null
     # This script's own command line does not hold the name; what a lab starts holds it in its files' paths.
     ps -eo pid=,stat=,args= | awk '$2 !~ /^Z/' | grep -F "$lab_name" | grep -vE 'grep -F|lab.sh (up|down)' || true
 }

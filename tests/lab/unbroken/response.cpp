@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/lab/http_load/response.hpp"
+#include "tests/lab/unbroken/response.hpp"
 
 #include <charconv>
 #include <strings.h>

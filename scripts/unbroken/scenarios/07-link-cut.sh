@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
+# A backend falls silent. Once it counts as dead its flows go to others, whose kernels reset them: so its clients learn it
+# from their next packet, and come back.
+title="a backend's link is cut (silence)"
+stage=(--backends 8)
+loses_backend=yes
+
+scenario() {
+    local -r interval_ms=500 fall=3
+    # Besides its probes: the last one runs into its timeout, and a generation is made, adopted and on a busy machine.
+    local -r slack_ms=$((interval_ms + 500))
+    serve 8 "{health: {type: \"tcp\", interval: \"${interval_ms}ms\", timeout: \"${interval_ms}ms\", rise: 2, fall: $fall}}"
+    open_connections
+    excuse be3
+    lab cut be3
+    wait_for_grade be3 dead
+    carry_on "$((connections / 1250 + 2))"       # until each of its clients has asked in vain
+    clients_return 30
+    say "served again after at most $(field .resumption.longest_ms) ms, \
+$(field .resumption.longest_beyond_timeout_ms) ms without their last retransmission timeout"
+    at_most "ms until clients are served again, less one retransmission timeout" \
+        "$(field .resumption.longest_beyond_timeout_ms)" "$((fall * interval_ms + slack_ms))"
+}
