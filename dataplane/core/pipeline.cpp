@@ -12,7 +12,8 @@ using namespace wire;
 namespace {
 
 constexpr u64 kNsPerS = 1'000'000'000;
-constexpr std::size_t kSweepLinesMax = 256; ///< per housekeeping call and table: some 10 us
+constexpr u64 kSweepPeriodNs = 4 * kNsPerS; ///< in which the whole of a table is looked through, if kSweepLinesMax allows
+constexpr u64 kSweepLinesMax = 512;         ///< per housekeeping call and table: some 5 us
 constexpr std::size_t kClearLinesMax = 1024; ///< per call and table: some 20 us
 
 void drop(Frame &frame, DropReason reason) noexcept {
@@ -294,8 +295,13 @@ void Pipeline::count_drop(DropReason reason) noexcept { add(counters_.worker->dr
 
 void Pipeline::housekeep(const Generation *generation, u64 now_ns) noexcept {
     if (generation) {
-        connections_.sweep(*generation, kSweepLinesMax, seconds(now_ns));
-        wide_connections_.sweep(*generation, kSweepLinesMax, seconds(now_ns));
+        const u64 elapsed_ns = std::min(now_ns - housekept_ns_, kSweepPeriodNs);
+        const auto sweep = [&](auto &table) noexcept {
+            table.sweep(*generation, std::min(1 + table.line_count() * elapsed_ns / kSweepPeriodNs, kSweepLinesMax), seconds(now_ns));
+        };
+        sweep(connections_);
+        sweep(wide_connections_);
+        housekept_ns_ = now_ns;
     }
     WorkerCounters &worker = *counters_.worker;
     for (TableEvents events : {connections_.take_events(), wide_connections_.take_events()}) {

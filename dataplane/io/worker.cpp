@@ -17,7 +17,7 @@ namespace fairlead::io {
 
 namespace {
 
-constexpr unsigned kLoopsPerHousekeeping = 256;
+constexpr wire::u64 kHousekeepingPeriod_ns = 1'000'000;
 constexpr wire::u64 kCountMissedPeriod_ns = 500'000'000; // a system call a port on AF_XDP
 
 // Sleeping gives the CPU to others for little latency: longest 100 us, in which 50,000 packets a second bring 5.
@@ -39,7 +39,7 @@ Worker::Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &sto
 void Worker::run() noexcept {
     ::prctl(PR_SET_TIMERSLACK, 1UL); // else the kernel rounds short sleeps up by 50 us
     store_.start_reading(setup_.index);
-    for (unsigned loop = 0; !stop_.load(std::memory_order_relaxed); ++loop) {
+    while (!stop_.load(std::memory_order_relaxed)) {
         const wire::u64 now_ns = clock_.now_ns();
         const core::Generation *generation = store_.current();
         if (generation && generation->number() != key_number_) [[unlikely]] follow_key(*generation);
@@ -47,7 +47,8 @@ void Worker::run() noexcept {
         pipeline_.consult(store_.inherited());
         unsigned received = 0;
         for (const auto &queue : setup_.queues) received += serve(queue, now_ns);
-        if (loop % kLoopsPerHousekeeping == 0) {
+        if (now_ns >= next_housekeeping_ns_) {
+            next_housekeeping_ns_ = now_ns + kHousekeepingPeriod_ns;
             pipeline_.housekeep(store_.current(), now_ns);
             if (now_ns >= next_count_missed_ns_) {
                 count_missed();

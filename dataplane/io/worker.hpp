@@ -74,6 +74,7 @@ class Worker {
     TscClock clock_;
     core::Pipeline pipeline_;
     unsigned idle_loops_ = 0;          ///< loops in a row without a packet
+    wire::u64 next_housekeeping_ns_ = 0;
     wire::u64 next_count_missed_ns_ = 0;
     core::TableAdoption adopted_;
     wire::u64 key_number_ = 0;         ///< generation whose key was compared last

@@ -83,6 +83,10 @@ class PipelineTest : public testing::Test {
     }
     Frame send(TestFrame &&packet) { kept = std::move(packet); return send(kept); }
     Decision decision() const { return worker.pipeline.decision(0); }
+    /// Housekeeping as a worker does it, until the whole table has been looked through. Time stays where it is for packets.
+    void sweep() {
+        for (u64 at_ns = now_ns; at_ns < now_ns + 5 * kSecond; at_ns += kSecond / 1000) worker.pipeline.housekeep(built.generation.get(), at_ns);
+    }
     DropReason dropped(TestFrame packet) {
         const Frame frame = send(packet);
         EXPECT_EQ(frame.verdict, Verdict::kDrop);

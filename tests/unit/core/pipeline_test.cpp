@@ -119,7 +119,7 @@ TEST_F(PipelineTest, AHalfOpenFlowLivesLongerOnceItAnswered) {
     send(TestFrame::tcp(0x0a0a0001, 4001, kTcpSyn));
     send(TestFrame::tcp(0x0a0a0001, 4001, kTcpAck));
     now_ns += 31 * kSecond;
-    for (int i = 0; i < 100; ++i) worker.pipeline.housekeep(built.generation.get(), now_ns);
+    sweep();
     EXPECT_EQ(worker.counters.connections, 1u);
     EXPECT_EQ(worker.counters.connections_expired, 1u);
     send(TestFrame::tcp(0x0a0a0001, 4001, kTcpAck));
@@ -132,13 +132,13 @@ TEST_F(PipelineTest, FinAndRstOnlyShortenAndDataRestores) {
     EXPECT_EQ(decision().source, Source::kConnection);
     send(TestFrame::tcp(0x0a0a0001, 4000, kTcpAck, 1));
     now_ns += 3600 * kSecond;
-    for (int i = 0; i < 100; ++i) worker.pipeline.housekeep(built.generation.get(), now_ns);
+    sweep();
     send(TestFrame::tcp(0x0a0a0001, 4000, kTcpAck, 1));
     EXPECT_EQ(decision().source, Source::kConnection);
     send(TestFrame::tcp(0x0a0a0001, 4000, kTcpAck | kTcpFin));
     send(TestFrame::tcp(0x0a0a0001, 4000, kTcpAck));
     now_ns += 61 * kSecond;
-    for (int i = 0; i < 100; ++i) worker.pipeline.housekeep(built.generation.get(), now_ns);
+    sweep();
     EXPECT_EQ(worker.counters.connections, 0u);
 }
 
