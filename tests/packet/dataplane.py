@@ -38,7 +38,7 @@ class Dataplane:
         shutil.copy(capture, scratch / "in.pcap")
         self.commands = {
             "fairlead-dataplane": [program, "--port", f"pcap:rx={scratch}/in.pcap,tx={scratch}/out.pcap", "--hugepages", "off",
-                                   "--idle", "backoff", "--connections", "65536", "--runtime-dir", self.runtime],
+                                   "--idle", "backoff", "--connections", "65536", "--runtime-dir", self.runtime, "--forget"],
             "fairleadd": [control_program, "--config", config, "--state-dir", scratch / "state", "--runtime-dir", self.runtime, "--metrics", "off"],
         }
         self.processes = {}

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 
@@ -44,6 +45,11 @@ template <class Key> Filled fill(std::size_t memory_bytes) {
                 filled.bytes_each);
     EXPECT_EQ(filled.given_up_at_85, 0u);
     EXPECT_EQ(process.table.size(), capacity - filled.given_up_at_100) << "what was given up is the newcomer, nobody else";
+    test::Process<Key> successor(memory.span());
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(successor.table.adopt().entries, capacity - filled.given_up_at_100);
+    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - begin;
+    std::printf("    adopted by a successor in %.1f ms\n", elapsed.count());
     EXPECT_LT(filled.given_up_at_100, u64{capacity} * (Line<Key>::kEntries == 4 ? 3 : 8) / 100);
     return filled;
 }
