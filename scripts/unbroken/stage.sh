@@ -138,12 +138,12 @@ restart_dataplane() {
     balancer=$1 wait_until 20 agree
 }
 
-# kill_balancer HOST : kill -9 of all that runs on it.
+# kill_balancer HOST : kill -9 of all that runs on it, at died_ms.
 kill_balancer() {
-    kill_program "$1" fairlead-dataplane
-    lab kill "$1" fairleadd KILL
-    alive=("${alive[@]/$1/}")
-    read -ra alive <<<"${alive[*]}"
+    count_placements "$1" after
+    read -ra alive <<<"${alive[*]/$1/}"
+    died_ms=$(now_ms)
+    lab kill "$1" all KILL
 }
 
 next_hops() { jq -r '.next_hops | join(" ")' "$(lab directory router)/liveness.json"; }
