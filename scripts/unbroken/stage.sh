@@ -138,13 +138,14 @@ restart_dataplane() {
     balancer=$1 wait_until 20 agree
 }
 
-# kill_balancer HOST : kill -9 of all that runs on it, at died_ms.
-kill_balancer() {
+# begin_death HOST : kill -9 of all that runs on a balancer, while the scenario goes on; end_death waits until it is gone.
+begin_death() {
     count_placements "$1" after
     read -ra alive <<<"${alive[*]/$1/}"
-    died_ms=$(now_ms)
-    lab kill "$1" all KILL
+    lab kill "$1" all KILL &
+    death=$!
 }
+end_death() { wait "$death"; }
 
 next_hops() { jq -r '.next_hops | join(" ")' "$(lab directory router)/liveness.json"; }
 routes_to() { [ "$(next_hops)" = "$1" ]; }
