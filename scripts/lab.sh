@@ -25,7 +25,7 @@ usage: scripts/lab.sh COMMAND [--name NAME] ...
   run HOST COMMAND...             runs a command on a host: client1.., router, lb1.., be1..
   status                          hosts, addresses, processes; exit code 1 if a process is not alive
   start HOST PROGRAM              starts a program that has ended: fairlead-dataplane, fairleadd, nginx, haproxy, liveness
-  kill HOST PROGRAM [SIGNAL]      ends a program (KILL) and waits until it is gone
+  kill HOST PROGRAM|all [SIGNAL]  ends a program (KILL) and waits until it is gone
   cut HOST                        cuts the host's links: whatever is sent to it or by it is lost
   mend HOST                       ends that
   forget HOST                     removes what a balancer whose dataplane has ended remembers of connections

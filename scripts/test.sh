@@ -64,11 +64,11 @@ run_sanitized() {
 # belongs to a lab, whose guard ends it.
 bounded() { timeout --foreground --kill-after 30 "$@"; }
 
-# run_tap NAME COMMAND... : a lab test, shown as it runs; it has three minutes.
+# run_tap NAME COMMAND... : a lab test, shown as it runs; it has five minutes.
 run_tap() {
     local name=$1 code=0
     shift
-    bounded 180 "$@" 2>&1 | tee --ignore-interrupts "$results/$name.tap" || code=${PIPESTATUS[0]}
+    bounded 300 "$@" 2>&1 | tee --ignore-interrupts "$results/$name.tap" || code=${PIPESTATUS[0]}
     echo "$code" >"$results/$name.exit"
 }
 

@@ -48,7 +48,7 @@ renew_balancer() {
     local host=$1 program worker directory
     directory=$(host_directory "$host")
     for program in $(host_programs "$host"); do
-        ! running_pid "$host" "$program" >/dev/null || signal_program "$host" "$program" KILL
+        if running_pid "$host" "$program" >/dev/null; then signal_program "$host" "$program" KILL; fi
     done
     for worker in $(seq 0 $((worker_count - 1))); do
         ip_in "$host" link set dev "eth$worker" xdp off

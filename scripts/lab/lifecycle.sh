@@ -153,7 +153,14 @@ lab_kill() {
     esac
     load_lab
     known_host "$1"
-    signal_program "$1" "$2" "${3:-KILL}"
+    if [ "$2" != all ]; then
+        signal_program "$1" "$2" "${3:-KILL}"
+        return
+    fi
+    local program
+    for program in $(host_programs "$1"); do
+        if running_pid "$1" "$program" >/dev/null; then signal_program "$1" "$program" "${3:-KILL}"; fi
+    done
 }
 
 lab_cut() { set_known_links cut down "$@"; }

@@ -138,13 +138,14 @@ restart_dataplane() {
     balancer=$1 wait_until 20 agree
 }
 
-# kill_balancer HOST : kill -9 of all that runs on it.
-kill_balancer() {
-    kill_program "$1" fairlead-dataplane
-    lab kill "$1" fairleadd KILL
-    alive=("${alive[@]/$1/}")
-    read -ra alive <<<"${alive[*]}"
+# begin_death HOST : kill -9 of all that runs on a balancer, while the scenario goes on; end_death waits until it is gone.
+begin_death() {
+    count_placements "$1" after
+    read -ra alive <<<"${alive[*]/$1/}"
+    lab kill "$1" all KILL &
+    death=$!
 }
+end_death() { wait "$death"; }
 
 next_hops() { jq -r '.next_hops | join(" ")' "$(lab directory router)/liveness.json"; }
 routes_to() { [ "$(next_hops)" = "$1" ]; }

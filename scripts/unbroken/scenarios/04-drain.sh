@@ -2,8 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # A backend is drained; its clients go when they like; when it is empty it is removed, without force.
 title="drain a backend, wait, remove it"
-# A table of fewer entries is sooner swept of closed connections, and a drained backend sooner seen to be empty.
-stage=(--backends 8 --dataplane-options '--connections 65536')
+stage=(--backends 8)
 
 scenario() {
     serve 8

@@ -2,8 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # All four backends are replaced: a new one comes, an old one is drained until its clients have gone, and is removed.
 title="rolling replacement of every backend"
-# A table of fewer entries is sooner swept of closed connections, and a drained backend sooner seen to be empty.
-stage=(--backends 8 --dataplane-options '--connections 65536')
+stage=(--backends 8)
 
 scenario() {
     local old

@@ -8,7 +8,8 @@ scenario() {
     alive=(lb1 lb2)
     serve 8
     open_connections
-    kill_balancer lb1
+    begin_death lb1
+    end_death
     carry_on 4
     must "the router has dropped it" routes_to 10.20.0.12
 }
