@@ -146,9 +146,11 @@ Result<std::optional<fs::path>> TableDirectory::choose(std::size_t bytes, bool h
     }
     if (hugepages)
         if (const auto mount = hugepage_mount()) return *mount;
-    for (const fs::path &directory : {runtime_directory_, fs::path(kSharedMemory)})
-        if (filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 && has_room(directory, bytes))
-            return directory;
+    const auto will_do = [](const fs::path &directory, std::size_t room) {
+        return filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 && has_room(directory, room);
+    };
+    if (will_do(runtime_directory_, 2 * bytes)) return runtime_directory_; // /run is everyone's: not the last of it
+    if (will_do(kSharedMemory, bytes)) return kSharedMemory;
     return std::nullopt;
 }
 

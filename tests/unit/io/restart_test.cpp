@@ -11,6 +11,7 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 namespace fairlead::io {
 namespace {
@@ -204,6 +205,30 @@ TEST_F(RestartTest, ADamagedCopyIsRefusedInOneLineAndStartsEmpty) {
     wire::u64 generation = 0;
     ASSERT_TRUE(connect(&generation).is_connected());
     EXPECT_EQ(generation, sample_.generation) << "mended, it is taken";
+}
+
+TEST_F(RestartTest, TheCopyFollowsTheGenerationsAndHoldsNothingElse) {
+    DataplaneProcess process(run_, arguments());
+    const auto client = connect();
+    for (wire::u64 number = 1; number <= 20; ++number) {
+        SnapshotSample next = sample_;
+        next.generation = number;
+        next.rows_id = 100 + number;
+        ASSERT_EQ(client.publish(next)->type(), wire::kControlAdopted) << process.said();
+    }
+    process.signal(SIGTERM);
+    ASSERT_EQ(process.wait(), 0) << process.said();
+    std::set<std::string> found, named{"current"};
+    for (const auto &entry : std::filesystem::directory_iterator(run_ / "generation")) found.insert(entry.path().filename());
+    std::ifstream current(run_ / "generation" / "current");
+    std::string format, name;
+    wire::u64 number = 0, id = 0;
+    current >> format >> number >> name;
+    named.insert(name);
+    while (current >> id >> name) named.insert(name);
+    EXPECT_EQ(number, 20U) << "ended in order, it has the last one";
+    EXPECT_EQ(found, named);
+    EXPECT_EQ(named.size(), 4U);
 }
 
 TEST_F(RestartTest, ForgettingRemovesWhatIsKept) {
