@@ -105,13 +105,13 @@ print_row() {
         (if .new then "\(.new.failed)/\(.new.attempted)" else "-" end), verdict' "$1")
     # shellcheck disable=SC2059
     printf "$kRow" "${cells[@]}"
-    jq -r '(.problems[] | "    not as it must be: \(.)"), (.examples // [] | .[:3][] | "    \(.)")' "$1"
+    jq -r '(.facts // [] | .[] | "    \(.)"), (.problems[] | "    not as it must be: \(.)"), (.examples // [] | .[:3][] | "    \(.)")' "$1"
 }
 
 print_tap() {
     jq -r '(if .passed then "ok" else "not ok" end) + " - unbroken: \(.title)"
              + (if .expectation == "broken" then ", breaks without second chance" else "" end),
-           (.problems[] | "# \(.)"),
+           (.problems[], (.facts // [])[] | "# \(.)"),
            "# \({opened, broken, excused, longest_gap_ms, new, placements, examples, seconds} | tojson)"' "$1"
 }
 

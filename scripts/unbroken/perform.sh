@@ -74,6 +74,7 @@ write_result() {
         if [ "$loses_state" = yes ]; then expectation=broken; else expectation=any; fi
     fi
     printf '%s\n' "${problems[@]}" | jq -R -s --arg name "$scenario_name" --arg title "$title" --arg expectation "$expectation" \
+        --argjson facts "$(printf '%s\n' "${facts[@]}" | jq -R -s -c 'split("\n") | map(select(. != ""))')" \
         --argjson load "$load_answer" --argjson placements "$(placements)" --argjson seconds "$SECONDS" \
         --argjson new "{\"attempted\": $new_attempted, \"failed\": $new_failed, \"failures\": $new_failures}" \
         --argjson connections "$connections" --arg second_chance "$second_chance" '
@@ -82,7 +83,7 @@ write_result() {
         | {scenario: $name, title: $title, second_chance: ($second_chance == "on"), connections: $connections,
            opened: $held.opened, open: $held.open, broken: $held.broken, failures: $held.failures, examples: $held.examples,
            excused: $held.excused, excuses: $held.excuses, closed: $held.closed, requests: $held.requests,
-           longest_gap_ms: $held.recent_gap_ms, $new, resumption: $load.resumption, $placements, $seconds,
+           longest_gap_ms: $held.recent_gap_ms, $new, resumption: $load.resumption, $placements, $seconds, $facts,
            problems: ($problems + (
                if $expectation == "unbroken" and $held.broken > 0 then ["\($held.broken) connections broke"]
                elif $expectation == "broken" and $held.broken == 0 then ["nothing broke: it proves nothing"]

@@ -17,8 +17,10 @@ readonly kSilentShare=0.1
 readonly kTimeout=20             # seconds; a connection that waits longer for an answer is broken
 alive=(lb1)                      # the balancers that are not dead
 problems=()
+facts=()
 
-say() { echo "# $scenario_name: $*" >&2; }
+# say TEXT : what was measured besides; it is shown below the scenario's line.
+say() { facts+=("$*"); }
 
 # must TEXT COMMAND... : the scenario fails if the command does.
 must() {
@@ -159,7 +161,7 @@ replace_balancer() {
     lab renew "$1"
     lab start "$1" fairleadd
     balancer=$1 wait_until 10 fairlead get
-    said=$(balancer=$1 fairlead state import "$state" 2>&1) || { say "$said"; return 1; }
+    said=$(balancer=$1 fairlead state import "$state" 2>&1) || { echo "$said" >&2; return 1; }
     restart_dataplane "$1"
     must "$1 is a next hop again" wait_until 10 routes_to "10.20.0.11 10.20.0.12"
 }

@@ -17,8 +17,8 @@ scenario() {
     wait_for_grade be3 dead
     carry_on "$((connections / 1250 + 2))"       # until each of its clients has asked in vain
     clients_return 30
-    say "served again after at most $(field .resumption.longest_ms) ms, \
-$(field .resumption.longest_beyond_timeout_ms) ms without their last retransmission timeout"
+    say "clients are served again after at most $(field .resumption.longest_ms) ms; less the retransmission timeout that each \
+waited out, $(field .resumption.longest_beyond_timeout_ms) ms; fall x interval is $((fall * interval_ms)) ms"
     at_most "ms until clients are served again, less one retransmission timeout" \
         "$(field .resumption.longest_beyond_timeout_ms)" "$((fall * interval_ms + slack_ms))"
 }
