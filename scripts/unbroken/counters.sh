@@ -9,8 +9,9 @@ declare -A tallies=([before]='' [after]='')
 # count_placements BALANCER before|after : what chose the backends of forwarded packets.
 count_placements() {
     tallies[$2]+=$(balancer=$1 fairlead stats -o json | jq -c '
-        [.workers[] | {connection: .by_connection, row: .by_row, hops: (.by_hops // 0), resets: (.resets_sent // 0),
-                       adopted: (.connections_adopted // 0), unrecorded: .connections_unrecorded}]
+        [.workers[] | {connection: .by_connection, row: .by_row, hops: .by_hops, resets: .resets_sent,
+                       unrecorded: .connections_unrecorded}]
+        + [.drops[] | {("drop_" + .reason): .packets}]
         | map(to_entries[]) | group_by(.key) | map({(.[0].key): (map(.value) | add)}) | add // {}')$'\n'
 }
 
@@ -39,5 +40,7 @@ placements() {
          second_chance: {sent_on: of(["next_hop", "next_hop_kernel"]),
                          found: of(["delivered_connection", "delivered_request", "delivered_time_wait", "delivered_cookie"]),
                          last: of(["delivered_last"])},
+         unrecorded: ($d.unrecorded // 0),
+         drops: ($d | with_entries(select(.key | startswith("drop_")) | .key |= ltrimstr("drop_")) | with_entries(select(.value != 0))),
          backends: ($d | with_entries(select(.key | startswith("backend_")) | .key |= ltrimstr("backend_")) | with_entries(select(.value != 0)))}'
 }

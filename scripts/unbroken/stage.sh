@@ -14,7 +14,7 @@
 readonly kVip=198.51.100.10
 readonly kNewRate=50             # new connections a second, all through a scenario
 readonly kSilentShare=0.1
-readonly kTimeout=20             # seconds; a connection that waits longer for an answer is broken
+readonly kTimeout=30             # seconds; a connection that waits longer for an answer is broken
 alive=(lb1)                      # the balancers that are not dead
 problems=()
 facts=()
