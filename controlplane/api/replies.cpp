@@ -121,6 +121,8 @@ backend_list_reply(const state::Controller &controller, const metrics::Sample &s
     std::map<state::NamedBackend, std::uint64_t> connections;
     for (const metrics::BackendSample &backend : sample.backends)
         connections[{backend.service, backend.address}] = backend.counters.connections;
+    std::map<std::string, std::uint64_t> unsure;
+    for (const metrics::ServiceSample &service : sample.services) unsure[service.name] = service.counters.connections_unsure;
     bool is_service_known = request.service().empty();
     for (std::size_t i = 0; i < view->config.services.size(); ++i) {
         const config::Service &service = view->config.services[i];
@@ -132,6 +134,7 @@ backend_list_reply(const state::Controller &controller, const metrics::Sample &s
             v1::BackendListReply::BackendStatus &entry = *reply.add_backends();
             describe_backend(entry, service, backend, *view, view->services[i]);
             entry.set_connections(connections[{service.name, address}]);
+            entry.set_unsure(unsure[service.name]);
         }
     }
     if (!is_service_known)

@@ -42,14 +42,23 @@ class Progress {
 /// What the daemon says at one moment.
 struct Look {
     std::string trouble;    ///< why the rest is unknown; empty: it is not
-    std::uint64_t left = 0; ///< connections
+    std::uint64_t left = 0;   ///< connections
+    std::uint64_t unsure = 0; ///< connections of its service that may be its
+
+    [[nodiscard]] bool is_empty() const { return trouble.empty() && left == 0 && unsure == 0; }
+    [[nodiscard]] std::string text() const {
+        if (!trouble.empty()) return "an unknown number of connections left";
+        std::string text = fmt::format("{} connections left", grouped(left));
+        if (unsure > 0) text += fmt::format(", and perhaps some of {} that were found without their beginning", grouped(unsure));
+        return text;
+    }
 };
 
 Look look_at(const api::Answer<v1::BackendListReply> &reply, std::uint64_t generation) {
     if (!reply) return {.trouble = reply.error().error.format()};
     if (!reply->is_up()) return {.trouble = "the dataplane is down: " + reply->reason()};
     if (reply->generation() < generation) return {.trouble = "the dataplane does not run the drain yet"};
-    return {.trouble = {}, .left = reply->backends(0).connections()};
+    return {.trouble = {}, .left = reply->backends(0).connections(), .unsure = reply->backends(0).unsure()};
 }
 
 /// Why waiting makes no sense any more; nothing: it does.
@@ -78,7 +87,7 @@ void wait_until_empty(Session &session, const std::string &service, const std::s
             return session.fail(*failure);
         }
         const Look look = look_at(reply, generation);
-        const bool is_empty = look.trouble.empty() && look.left == 0;
+        const bool is_empty = look.is_empty();
         if (is_empty && was_empty) {
             progress.clear();
             fmt::print("{} has no connections left\n", name);
@@ -89,18 +98,17 @@ void wait_until_empty(Session &session, const std::string &service, const std::s
             fmt::print(stderr, "fairlead: {}; waiting on\n", look.trouble);
         }
         const Clock::time_point now = Clock::now();
-        if (now >= end) {
-            const std::string left = look.trouble.empty() ? grouped(look.left) : "an unknown number of";
+        if (now >= end && !is_empty) {
             const std::string waited = config::format_duration_s(static_cast<std::uint32_t>(deadline.count()));
             progress.clear();
-            session.fail(error_of(fmt::format("{} has {} connections left after {}", name, left, waited),
+            session.fail(error_of(fmt::format("{} has {} after {}", name, look.text(), waited),
                                   "wait again, or remove it with --force"));
             if (!reply) session.exit_code = kUnreachable;
             return;
         }
-        if (look.trouble.empty()) progress.show(fmt::format("{}: {} connections left", name, grouped(look.left)));
+        if (look.trouble.empty()) progress.show(fmt::format("{}: {}", name, look.text()));
         was_empty = is_empty;
-        std::this_thread::sleep_for(std::min<Clock::duration>(is_empty ? kConfirm : kPoll, end - now));
+        std::this_thread::sleep_for(is_empty ? kConfirm : std::min<Clock::duration>(kPoll, end - now)); // empty at the deadline: once more
     }
 }
 

@@ -203,6 +203,7 @@ std::string backend_list_json(const v1::BackendListReply &reply) {
                         {"drain", backend.drain()},
                         {"state", backend_state(backend)},
                         {"connections", reply.is_up() ? Json(backend.connections()) : Json()},
+                        {"unsure", reply.is_up() ? Json(backend.unsure()) : Json()},
                         {"health", backend.is_checked() ? Json(backend.health()) : Json()},
                         {"health_reason", backend.reason()},
                         {"health_since_unix_s", backend.since_unix_s()},

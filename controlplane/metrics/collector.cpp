@@ -89,6 +89,8 @@ constexpr Field<Service> kServiceFields[] = {
     {&Service::bytes, kCounter, "fairlead_service_bytes_total", "Bytes received for a service, drops included."},
     {&Service::connections_opened, kCounter, "fairlead_service_connections_opened_total",
      "Connections recorded for a service."},
+    {&Service::connections_unsure, kGauge, "fairlead_service_connections_unsure",
+     "Live connections of a service that were found without their beginning: any of its backends may have them."},
 };
 
 using Slot = wire::SlotCounters;

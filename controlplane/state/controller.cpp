@@ -47,13 +47,13 @@ std::expected<std::unique_ptr<Controller>, Error> Controller::start(ControllerOp
 }
 
 Controller::~Controller() {
-    health_.reset(); // it calls back
     {
         const std::lock_guard lock(mutex_);
         is_stopping_ = true;
     }
     wakeup_.notify_all();
-    if (thread_.joinable()) thread_.join();
+    if (thread_.joinable()) thread_.join(); // it uses health_, to its end
+    health_.reset();                        // it calls back, which sets a flag
 }
 
 /// Finds the state to begin with and starts everything that runs.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/state/removal.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -24,6 +25,24 @@ std::vector<NamedBackend> removed_backends(const config::Config &before, const c
     return removed;
 }
 
+namespace {
+
+/// After the balancer has lost its table, or got another one's flows, it knows of connections but not whose they are: each
+/// stands with its row's owner, which a backend that drains never is.
+std::expected<std::vector<std::string>, Error> check_unsure(const std::vector<NamedBackend> &removed, const metrics::Sample &sample) {
+    for (const metrics::ServiceSample &service : sample.services) {
+        const auto backend = std::ranges::find(removed, service.name, &NamedBackend::service);
+        if (backend == removed.end() || service.counters.connections_unsure == 0) continue;
+        return std::unexpected(error_of(
+            fmt::format("{} of {} may have some of {} connections that this balancer found without their beginning", backend->address,
+                        service.name, service.counters.connections_unsure),
+            fmt::format("wait until they have ended (fairlead backend drain {} {} --wait), or give --force", service.name, backend->address)));
+    }
+    return {};
+}
+
+} // namespace
+
 std::expected<std::vector<std::string>, Error> check_removal(const std::vector<NamedBackend> &removed,
                                                              const metrics::Sample &sample) {
     if (removed.empty()) return {};
@@ -39,7 +58,7 @@ std::expected<std::vector<std::string>, Error> check_removal(const std::vector<N
         total += count;
         if (count > 0) busy.push_back(&backend);
     }
-    if (busy.empty()) return {};
+    if (busy.empty()) return check_unsure(removed, sample);
     const NamedBackend &first = *busy.front();
     if (busy.size() == 1)
         return std::unexpected(error_of(

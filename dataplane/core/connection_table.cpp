@@ -17,8 +17,8 @@ inline void store_order() noexcept { std::atomic_signal_fence(std::memory_order_
 } // namespace
 
 template <class Key>
-ConnectionTable<Key>::ConnectionTable(std::span<std::byte> memory, SlotCounters *slots) noexcept
-    : lines_(reinterpret_cast<Line<Key> *>(memory.data())), line_count_(static_cast<u32>(memory.size() / 64)), slots_(slots) {
+ConnectionTable<Key>::ConnectionTable(std::span<std::byte> memory, SlotCounters *slots, ServiceCounters *services) noexcept
+    : lines_(reinterpret_cast<Line<Key> *>(memory.data())), line_count_(static_cast<u32>(memory.size() / 64)), slots_(slots), services_(services) {
     assert(memory.size() / 64 == line_count_ && line_count_ >= 2);
     assert(reinterpret_cast<std::uintptr_t>(lines_) % 64 == 0);
 }
@@ -29,9 +29,15 @@ template <class Key> void ConnectionTable<Key>::write(const Place &place, const 
     lines_[place.line].set_key(place.entry, key);
 }
 
+/// The gauges, of an entry more or (-1) one less.
+template <class Key> void ConnectionTable<Key>::count(const Key &key, const Connection &connection, u64 difference) noexcept {
+    add(slots_[connection.slot].connections, difference);
+    if (connection.is_unsure) [[unlikely]] add(services_[key.service()].connections_unsure, difference);
+}
+
 template <class Key> void ConnectionTable<Key>::remove(const Place &place) noexcept {
     Line<Key> &line = lines_[place.line];
-    add(slots_[Connection::unpack(line.value(place.entry)).slot].connections, static_cast<u64>(-1));
+    count(line.key(place.entry), Connection::unpack(line.value(place.entry)), static_cast<u64>(-1));
     line.set_key(place.entry, Key{});
     store_order();
     --size_;
@@ -117,7 +123,7 @@ bool ConnectionTable<Key>::insert(const Generation &generation, const FlowHash &
     if (!room) return false;
     write(place, key, connection.pack());
     ++size_;
-    add(slots_[connection.slot].connections);
+    count(key, connection, 1);
     return true;
 }
 
@@ -199,7 +205,7 @@ template <class Key> TableAdoption ConnectionTable<Key>::adopt() noexcept {
             const Twin stands_twice = key.sound() && Connection::sound(value) ? twin(line, i) : Twin::kContradicts;
             if (stands_twice == Twin::kNone) {
                 ++adoption.entries;
-                add(slots_[Connection::unpack(value).slot].connections);
+                count(key, Connection::unpack(value), 1);
                 continue;
             }
             ++(stands_twice == Twin::kEqual ? adoption.duplicates : adoption.unsound);

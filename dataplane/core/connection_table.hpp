@@ -210,8 +210,8 @@ struct TableAdoption {
 template <class Key> class ConnectionTable {
   public:
     /// @param memory zeroed or to be adopted, 64-byte aligned, connection_memory_bytes() long; outlives the table.
-    /// @param slots the worker's counters by slot: live connections are kept there.
-    ConnectionTable(std::span<std::byte> memory, wire::SlotCounters *slots) noexcept;
+    /// @param slots the worker's counters by slot: live connections are kept there; by service, the unsure ones among them.
+    ConnectionTable(std::span<std::byte> memory, wire::SlotCounters *slots, wire::ServiceCounters *services) noexcept;
 
     /// Takes over what an earlier process left in the memory, whenever it died; before anything else is done with the
     /// table. Reads all of it once: about half a second for 10 million connections
@@ -276,6 +276,7 @@ template <class Key> class ConnectionTable {
                                       Place &) noexcept;
     [[nodiscard]] bool take_from(wire::u32 line, ConnectionState victim, Place &) noexcept;
     void write(const Place &, const Key &, wire::u64 value) noexcept;
+    void count(const Key &, const Connection &, wire::u64 difference) noexcept;
     void remove(const Place &) noexcept;
 
     /// Whether an entry stands in a later place of the table, too; one that contradicts it is dropped.
@@ -286,6 +287,7 @@ template <class Key> class ConnectionTable {
     wire::u32 line_count_;
     bool clearing_ = false;
     wire::SlotCounters *slots_;
+    wire::ServiceCounters *services_;
     wire::u64 size_ = 0;
     std::size_t swept_ = 0; ///< next line for sweep() or clear_next()
     TableEvents events_;

@@ -71,6 +71,11 @@ struct InheritedTables {
         return {};
     }
 
+    /// Clears a flow's entry, if there is one.
+    template <class Key> void forget(const wire::FlowHash &hash, const Key &key) const noexcept {
+        if (const auto entry = find(hash, key)) entry.clear();
+    }
+
   private:
     template <class Key> [[nodiscard]] const auto &tables() const noexcept {
         if constexpr (std::is_same_v<Key, CompactKey>) return compact;

@@ -32,6 +32,11 @@ bool is_living(const Forwarding &forwarding, const Connection &connection) noexc
     return forwarding.is_living() && forwarding.epoch == connection.epoch;
 }
 
+/// Whether the generation knows nothing of an entry's backend: its slot is free, or another's.
+bool is_unknown(const Forwarding &forwarding, const Connection &connection) noexcept {
+    return forwarding.state == kSlotFree || forwarding.epoch != connection.epoch;
+}
+
 /// Gives the packet the slot of its entry, and brings the entry up to date.
 /// @return false if the entry does not hold for this packet: its slot has another tenant now, its backend is dead, or the
 ///         packet begins another connection.
@@ -59,8 +64,8 @@ bool is_to_be_reset(const Generation &generation, const Connection &connection, 
 } // namespace
 
 Pipeline::Pipeline(const PipelineOptions &options)
-    : counters_(options.counters), connections_(options.connection_memory, options.counters.slots),
-      wide_connections_(options.wide_connection_memory, options.counters.slots), mtu_(options.mtu),
+    : counters_(options.counters), connections_(options.connection_memory, options.counters.slots, options.counters.services),
+      wide_connections_(options.wide_connection_memory, options.counters.slots, options.counters.services), mtu_(options.mtu),
       has_kernel_(options.has_kernel) {
     if (options.counts_inherited) inherited_gauge_.emplace(options.counters.slots);
 }
@@ -163,10 +168,13 @@ void Pipeline::select_backends(const Generation &generation, std::span<Frame> bu
         if (value) {
             if (follow(generation, *value, packet, now_s)) return;
             const Connection connection = Connection::unpack(*value);
+            if (holds_unknown_ && !is_opening(packet) && is_unknown(forwarding_of(generation, connection), connection)) [[unlikely]]
+                return drop(frame, DropReason::backend_unknown);
             const bool is_reset = is_to_be_reset(generation, connection, packet);
             // A SYN that begins elsewhere may be forged, and the connection before it be alive.
             packet.is_unsure |= service.alternates && is_living(forwarding_of(generation, connection), connection);
             table.erase(packet.hash, key);
+            if (inherited_) inherited_->forget(packet.hash, key);
             add(counters_.worker->connections_stale);
             if (is_reset) {
                 answer(frame, packet, source_mac);

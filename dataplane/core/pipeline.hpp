@@ -63,6 +63,10 @@ class Pipeline {
         if (inherited_gauge_) inherited_gauge_->follow(inherited);
     }
 
+    /// While the generation is one that an earlier process has left, entries may name backends that were added after it: their
+    /// packets drop, and the entries stay, until the control plane has said what it knows. A lost packet is sent again.
+    void hold_unknown(bool holds) noexcept { holds_unknown_ = holds; }
+
     /// Counts a drop that happened outside (a full queue, a frame that is no frame).
     void count_drop(wire::DropReason reason) noexcept;
 
@@ -95,6 +99,7 @@ class Pipeline {
     wire::u64 housekept_ns_ = 0;
     wire::u32 mtu_;
     bool has_kernel_;
+    bool holds_unknown_ = false;
     unsigned burst_size_ = 0;
     std::array<Packet, kBurstSizeMax> packets_;
     std::array<wire::u8, kBurstSizeMax> pending_; ///< indices of packets still to be given a backend

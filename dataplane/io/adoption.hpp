@@ -23,6 +23,12 @@ class Adoption {
     /// @param held the segments that the root may name.
     [[nodiscard]] core::Refusal adopt(int root_descriptor, wire::u64 number, SegmentSet &held);
 
+    /// The same for the copy of an earlier run's last generation: connections may name backends that it does not know yet.
+    [[nodiscard]] core::Refusal adopt_restored(int root_descriptor, wire::u64 number, SegmentSet &held) {
+        store_.note_restored(number);
+        return adopt(root_descriptor, number, held);
+    }
+
     /// Frees what no worker holds any more and stops steering addresses that nothing names. Never waits.
     void tidy();
     /// Brings the header's counts of the steering programs up to date.

@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 constexpr const char *kDirectory = "generation";
 constexpr const char *kCurrent = "current";
 constexpr const char *kFormat = "fairlead-generation-1";
-constexpr auto kPeriod = std::chrono::seconds(1);
+constexpr auto kPeriod = std::chrono::milliseconds(20); // a restart within it runs the generation before
+constexpr auto kRetryPeriod = std::chrono::seconds(1);
 
 std::unexpected<std::string> cannot(const char *verb, const fs::path &path, int error) {
     return std::unexpected(fmt::format("cannot {} {}: {}", verb, path.string(), std::strerror(error)));
@@ -123,7 +124,7 @@ Result<wire::u64> GenerationCopy::restore(Adoption &adoption) {
     if (root_name.find('/') != std::string::npos) return std::unexpected(fmt::format("{}: not the name of a root", root_name));
     const auto root = sealed_copy(directory_ / root_name);
     if (!root) return std::unexpected(root.error());
-    if (auto refusal = adoption.adopt(root->get(), number, held); !refusal.empty()) return std::unexpected(refusal);
+    if (auto refusal = adoption.adopt_restored(root->get(), number, held); !refusal.empty()) return std::unexpected(refusal);
     offered_ = number; // it stands there already
     return number;
 }
@@ -144,13 +145,15 @@ void GenerationCopy::run() {
     for (std::unique_lock lock(mutex_);;) {
         changed_.wait(lock, [this] { return pending_ || ends_; });
         if (!pending_) return;
-        const Offer offer = *std::exchange(pending_, std::nullopt);
+        Offer offer = *std::exchange(pending_, std::nullopt);
         lock.unlock();
         const auto written = write(offer);
-        if (!written && !failed) spdlog::warn("no copy of generation {} on disk: {}", offer.number, written.error());
+        if (!written && !failed) spdlog::warn("no copy of generation {} on disk: {}; trying again", offer.number, written.error());
         failed = !written;
         lock.lock();
-        changed_.wait_for(lock, kPeriod, [this] { return ends_; });
+        if (failed && ends_) return;
+        if (failed && !pending_) pending_ = std::move(offer);
+        changed_.wait_for(lock, failed ? kRetryPeriod : kPeriod, [this] { return ends_; });
     }
 }
 

@@ -65,6 +65,10 @@ class GenerationStore {
 
     // The writer.
 
+    /// To be called before that generation is published, once.
+    void note_restored(wire::u64 number) { restored_number_ = number; }
+    /// The generation that came from the copy of an earlier run; 0: none did. Readers ask once they have a generation.
+    [[nodiscard]] wire::u64 restored_number() const noexcept { return restored_number_; }
     [[nodiscard]] bool is_full() const { return retired_.size() >= kRetiredCountMax; }
     void publish(AdoptedGeneration next);
     void publish(std::unique_ptr<const InheritedSet> next); ///< null: none any more
@@ -88,6 +92,7 @@ class GenerationStore {
     std::atomic<const core::Generation *> current_{nullptr};
     std::atomic<const core::InheritedTables *> inherited_{nullptr};
     rte_rcu_qsbr *readers_;
+    wire::u64 restored_number_ = 0;
     AdoptedGeneration running_;
     std::unique_ptr<const InheritedSet> running_inherited_;
     std::deque<Retired> retired_; ///< oldest first

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -58,6 +59,20 @@ std::optional<fs::path> hugepage_mount() {
     return best;
 }
 
+/// Without symbolic links, so that the same directory is always the same path.
+fs::path real(const fs::path &path) {
+    std::error_code error;
+    auto result = fs::weakly_canonical(fs::absolute(path), error);
+    return error ? path : result;
+}
+
+/// Whether a directory entry is a file that this user made. /dev/shm is everyone's to write to: what stands there under our
+/// names may be another's, or a link to what is not ours to remove.
+bool is_own_file(const fs::path &path) {
+    struct stat status{};
+    return ::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
+}
+
 bool has_room(const fs::path &directory, std::size_t bytes) {
     struct statfs status{};
     if (::statfs(directory.c_str(), &status) != 0) return false;
@@ -68,21 +83,21 @@ bool has_room(const fs::path &directory, std::size_t bytes) {
 } // namespace
 
 TableDirectory::TableDirectory(const fs::path &runtime_directory, const fs::path &chosen)
-    : chosen_(chosen), runtime_directory_(runtime_directory) {
-    const auto path = fs::absolute(runtime_directory).lexically_normal().string();
+    : chosen_(chosen.empty() ? chosen : real(chosen)), runtime_directory_(real(runtime_directory)) {
+    const auto path = runtime_directory_.string();
     base_ = fmt::format("fairlead-{}-{:08x}.", fs::path(path).filename().string().substr(0, 64), digest_of(path) & 0xffffffff);
 }
 
 /// Wherever a run with other options may have put them.
 std::vector<fs::path> TableDirectory::left_files() const {
-    std::vector<fs::path> directories{runtime_directory_, kSharedMemory};
+    std::vector<fs::path> directories{runtime_directory_, real(kSharedMemory)};
     if (!chosen_.empty()) directories.push_back(chosen_);
-    if (const auto mount = hugepage_mount()) directories.push_back(*mount);
+    if (const auto mount = hugepage_mount()) directories.push_back(real(*mount));
     std::vector<fs::path> files;
     for (const auto &directory : directories) {
         std::error_code error;
         for (const auto &entry : fs::directory_iterator(directory, error))
-            if (entry.path().filename().string().starts_with(base_)) files.push_back(fs::canonical(entry.path(), error));
+            if (entry.path().filename().string().starts_with(base_) && is_own_file(entry.path())) files.push_back(entry.path());
     }
     std::ranges::sort(files);
     files.erase(std::ranges::unique(files).begin(), files.end());
@@ -137,20 +152,22 @@ std::vector<TableMemory> TableDirectory::open_left(const std::string &boot_id) c
 Result<std::optional<fs::path>> TableDirectory::choose(std::size_t bytes, bool hugepages) const {
     if (!chosen_.empty()) {
         std::error_code error;
-        fs::create_directories(chosen_, error);
-        if (error) return std::unexpected(fmt::format("--table-directory {}: {}", chosen_.string(), error.message()));
-        if (filesystem_of(chosen_) == Filesystem::kDisk)
+        auto existing = chosen_;
+        while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
+        if (filesystem_of(existing) == Filesystem::kDisk)
             return std::unexpected(fmt::format("--table-directory {}: on a disk, to which its pages would be written all the time; "
                                                "choose a directory on tmpfs or hugetlbfs", chosen_.string()));
+        fs::create_directories(chosen_, error);
+        if (error) return std::unexpected(fmt::format("--table-directory {}: {}", chosen_.string(), error.message()));
         return chosen_;
     }
     if (hugepages)
-        if (const auto mount = hugepage_mount()) return *mount;
+        if (const auto mount = hugepage_mount()) return real(*mount);
     const auto will_do = [](const fs::path &directory, std::size_t room) {
         return filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 && has_room(directory, room);
     };
     if (will_do(runtime_directory_, 2 * bytes)) return runtime_directory_; // /run is everyone's: not the last of it
-    if (will_do(kSharedMemory, bytes)) return kSharedMemory;
+    if (will_do(real(kSharedMemory), bytes)) return real(kSharedMemory);
     return std::nullopt;
 }
 

@@ -129,7 +129,6 @@ Result<TableMemory> TableMemory::open(const std::filesystem::path &path) {
     if (size < kTableHeaderSize + 2 * kTableLineSize) return std::unexpected("cut short");
     auto memory = map(path, std::move(file), size);
     if (!memory) return memory;
-    memory->is_kept_ = true;
     const TableHeader &header = memory->header();
     if (header.magic != kTableMagic) return std::unexpected("no connection table");
     if (header.layout != kTableLayout) return std::unexpected(fmt::format("of layout {}, not {}", header.layout, kTableLayout));
@@ -137,6 +136,7 @@ Result<TableMemory> TableMemory::open(const std::filesystem::path &path) {
         return std::unexpected("of another size than it says");
     if (header.kind != TableKind::kCompact && header.kind != TableKind::kWide) return std::unexpected("of an unknown kind");
     memory->line_bytes_ = header.line_count * kTableLineSize;
+    memory->is_kept_ = true;
     return memory;
 }
 

@@ -128,6 +128,7 @@ std::uint16_t Worker::settle(std::span<rte_mbuf *> packets, std::span<const core
 void Worker::follow_key(const core::Generation &generation) noexcept {
     key_number_ = generation.number();
     key_digest_ = core::key_digest(generation.hash_key());
+    pipeline_.hold_unknown(generation.number() == store_.restored_number());
     if (is_forgetting_) return; // when that is done, the tables are this key's
     is_forgetting_ = std::ranges::any_of(tables(), [this](const TableHeader *table) {
         return table->key_digest != 0 && table->key_digest != key_digest_; // 0: it is empty

@@ -81,7 +81,7 @@ struct ServiceCounters {
     u64 packets;                /* received for the service, drops included */
     u64 bytes;
     u64 connections_opened;
-    u64 reserved;
+    u64 connections_unsure;     /* gauge: live entries whose backend is not known for sure; they stand with their first choice */
     u64 drops[kCountersReasonCapacity];   /* by DropReason */
 };
 

@@ -34,13 +34,14 @@ template <class Key> struct Flows {
 
 /// A table over memory that outlives it, with counters of its own: what a process has.
 template <class Key> struct Process {
-    explicit Process(std::span<std::byte> memory) : slots(wire::kSlotCapacity + 1), table(memory, slots.data()) {}
+    explicit Process(std::span<std::byte> memory) : slots(wire::kSlotCapacity + 1), services(wire::kServiceCapacity), table(memory, slots.data(), services.data()) {}
 
     [[nodiscard]] wire::u64 live() const {
         return std::accumulate(slots.begin(), slots.end(), wire::u64{0}, [](auto sum, auto &slot) { return sum + slot.connections; });
     }
 
     std::vector<wire::SlotCounters> slots;
+    std::vector<wire::ServiceCounters> services;
     core::ConnectionTable<Key> table;
 };
 

@@ -116,6 +116,28 @@ TEST_F(DeadBackendTest, AnUnsureFlowIsNeverReset) {
     EXPECT_EQ(decision().source, Source::kHops);
 }
 
+TEST_F(DeadBackendTest, ARestoredGenerationThatIsTooOldLosesPacketsButNoConnection) {
+    send(TestFrame::tcp(kClient, 4000, kTcpSyn));
+    const u16 slot = decision().slot;
+    send(TestFrame::tcp(kClient, 4000, kTcpAck, 1));
+    const auto slots = snapshot.slots;
+    const auto rows = snapshot.rows;
+    snapshot.slots[slot].state = kSlotFree; // as before the backend was added
+    for (auto &row : snapshot.rows[0])
+        if (row == slot) row = static_cast<u16>((slot + 1) % 4);
+    adopt();
+    worker.pipeline.hold_unknown(true);
+    EXPECT_EQ(dropped(TestFrame::tcp(kClient, 4000, kTcpAck, 1)), DropReason::backend_unknown);
+    EXPECT_EQ(send(TestFrame::tcp(kClient, 4001, kTcpAck, 1)).verdict, Verdict::kForward);
+    snapshot.slots = slots;
+    snapshot.rows = rows;
+    adopt();
+    worker.pipeline.hold_unknown(false);
+    EXPECT_EQ(send(TestFrame::tcp(kClient, 4000, kTcpAck, 1)).verdict, Verdict::kForward);
+    EXPECT_EQ(decision().slot, slot);
+    EXPECT_EQ(decision().source, Source::kConnection);
+}
+
 TEST_F(DeadBackendTest, UdpMovesAtOnce) {
     snapshot = Snapshot::with_backends(4, 53, kIpProtocolUdp);
     adopt();

@@ -102,6 +102,16 @@ TEST_F(SecondChanceTest, WhenAllBackendsDrainAFoundFlowGoesToTheLastOwnerAndANew
     EXPECT_EQ(dropped(TestFrame::tcp(kClient, 4001, kTcpSyn)), DropReason::no_backend);
 }
 
+TEST_F(SecondChanceTest, UnsureConnectionsAreCountedByServiceWhileTheyLive) {
+    send(TestFrame::tcp(kClient, 4000, kTcpSyn));
+    EXPECT_EQ(worker.services[0].connections_unsure, 0u);
+    for (u16 port = 4001; port < 4011; ++port) send(TestFrame::tcp(kClient, port, kTcpAck, 1));
+    EXPECT_EQ(worker.services[0].connections_unsure, 10u);
+    now_ns += 31 * kSecond;
+    sweep();
+    EXPECT_EQ(worker.services[0].connections_unsure, 0u);
+}
+
 TEST_F(SecondChanceTest, NoMoreThanThreeHops) {
     give_all_rows_to(0, {});
     send(TestFrame::tcp(kClient, 4000, kTcpAck, 1));

@@ -154,6 +154,28 @@ TEST_F(TableDirectoryTest, FilesThatOthersCanWriteOrThatAreCutShortAreNoTables) 
     }
 }
 
+TEST_F(TableDirectoryTest, ALinkUnderOurNamesLeadsNowhere) {
+    run_once(shape());
+    const std::string name = files().front().filename().string();
+    const std::string base = name.substr(0, name.find('.') + 1);
+    const fs::path victim = root_.path() / "victim";
+    std::ofstream(victim) << "not a table";
+    fs::create_symlink(victim, memory_.path() / (base + "x"));
+    fs::create_symlink(root_.path() / "nothing", memory_.path() / (base + "y"));
+    EXPECT_TRUE(directory().take(shape(), false));
+    directory().forget();
+    EXPECT_TRUE(fs::exists(victim));
+}
+
+TEST_F(TableDirectoryTest, TheSameDirectoryByAnotherNameIsTheSame) {
+    run_once(shape());
+    fs::create_directory_symlink(memory_.path(), root_.path() / "link");
+    const auto tables = TableDirectory(root_.path() / "run", root_.path() / "link").take(shape(), false);
+    ASSERT_TRUE(tables) << tables.error();
+    EXPECT_TRUE(tables->has_found());
+    EXPECT_TRUE(tables->inherited.empty());
+}
+
 TEST_F(TableDirectoryTest, ADirectoryOnADiskIsRefused) {
     if (filesystem_of(root_.path()) != Filesystem::kDisk) GTEST_SKIP() << root_.path() << " is in memory";
     const auto tables = TableDirectory(root_.path() / "run", root_.path()).take(shape(), false);

@@ -52,6 +52,16 @@ TEST(CheckRemoval, OpenConnectionsAreRefusedWithTheirNumberAndTheMend) {
     EXPECT_EQ(refusal_of({}, sample_with({9})), "no error");
 }
 
+TEST(CheckRemoval, ConnectionsWhoseBackendIsNotKnownMayBeAnybodys) {
+    metrics::Sample sample = sample_with({0, 0});
+    sample.services.push_back({"web", {}});
+    sample.services.back().counters.connections_unsure = 3;
+    EXPECT_EQ(refusal_of({{"web", "10.1.0.1"}}, sample),
+              "10.1.0.1 of web may have some of 3 connections that this balancer found without their beginning; wait until they "
+              "have ended (fairlead backend drain web 10.1.0.1 --wait), or give --force");
+    EXPECT_EQ(refusal_of({{"dns", "10.1.0.1"}}, sample), "no error");
+}
+
 TEST(CheckRemoval, UnknownNumbersAreAWarning) {
     metrics::Sample sample;
     sample.down_reason = "no dataplane";
