@@ -2,6 +2,7 @@
 #include "controlplane/cli/render.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 
 #include <fmt/format.h>
@@ -185,7 +186,12 @@ std::string backend_table(const v1::BackendListReply &list) {
     for (const BackendStatus &backend : list.backends())
         table.add({backend.service(), backend.address(), std::to_string(backend.weight()), backend_state(backend),
                    list.is_up() ? grouped(backend.connections()) : "unknown", backend_health(backend)});
-    return table.format();
+    std::string text = table.format();
+    std::map<std::string, std::uint64_t> unsure;
+    for (const BackendStatus &backend : list.backends()) unsure[backend.service()] = backend.unsure();
+    for (const auto &[service, count] : unsure)
+        if (count > 0) text += fmt::format("{}: {} of these connections were found without their beginning: any of its backends may have them\n", service, grouped(count));
+    return text;
 }
 
 std::string service_list_json(const config::Config &config) {
