@@ -3,7 +3,7 @@
 ///
 /// DIR/generation/ holds each segment in a file that is written once and named after its content, and one small file,
 /// `current`, that names those of one generation and is replaced by a rename. So whoever dies when, `current` names a
-/// generation that is whole. Written by a thread of its own, at most about once a second: adoption never waits for a disk.
+/// generation that is whole. Written by a thread of its own, some 20 ms apart at least: adoption never waits for a disk.
 #pragma once
 
 #include "dataplane/io/adoption.hpp"
