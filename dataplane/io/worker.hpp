@@ -5,30 +5,10 @@
 /// reads and others write is the generation (GenerationStore) and the word to stop.
 #pragma once
 
-#include "dataplane/core/pipeline.hpp"
-#include "dataplane/io/generation_store.hpp"
-#include "dataplane/io/options.hpp"
-#include "dataplane/io/table_memory.hpp"
-#include "dataplane/io/tsc_clock.hpp"
-
-#include <array>
-#include <atomic>
-#include <cstdint>
-#include <span>
-#include <vector>
-
-struct rte_mbuf;
+#include "dataplane/io/forwarder.hpp"
+#include "dataplane/io/poll_loop.hpp"
 
 namespace fairlead::io {
-
-/// One queue pair that a worker serves.
-struct PortQueue {
-    std::uint16_t port;
-    std::uint16_t queue;
-    core::MacAddress mac;      ///< link-layer source of what leaves
-    bool waits_for_generation; ///< a capture is not read before there is something to decide by
-    wire::u64 missed = 0;      ///< packets that the port has said it missed; asked of queue 0 alone, it counts by port
-};
 
 class Worker {
   public:
@@ -44,42 +24,30 @@ class Worker {
     };
 
     /// @param stop set by the main thread when the worker is to end.
-    Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &stop);
+    Worker(Setup setup, GenerationStore &store, const std::atomic<bool> &stop)
+        : forwarder_({.counters = setup.counters,
+                      .mtu = setup.mtu,
+                      .connections = std::move(setup.connections),
+                      .wide_connections = std::move(setup.wide_connections),
+                      .counts_inherited = setup.counts_inherited},
+                     store),
+          loop_({.index = setup.index, .idle = setup.idle, .queues = std::move(setup.queues), .counters = setup.counters.worker},
+                forwarder_, store, stop) {}
+
+    Worker(const Worker &) = delete;
+    Worker &operator=(const Worker &) = delete;
 
     /// Takes over the connections in its tables' memory; on the worker's own lcore, before run().
-    void adopt() noexcept { adopted_ = pipeline_.adopt(); }
+    void adopt() noexcept { adopted_ = forwarder_.adopt(); }
     [[nodiscard]] const core::TableAdoption &adopted() const { return adopted_; }
 
     /// The loop, on the worker's own lcore.
-    void run() noexcept;
+    void run() noexcept { loop_.run(); }
 
   private:
-    static constexpr std::uint16_t kBurstSize = 32;
-    static_assert(kBurstSize <= core::kBurstSizeMax);
-
-    [[nodiscard]] unsigned serve(const PortQueue &queue, wire::u64 now_ns) noexcept;
-    [[nodiscard]] std::uint16_t fill_frames(std::span<rte_mbuf *> packets, std::span<core::Frame> frames) noexcept;
-    [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, std::span<const core::Frame> frames) noexcept;
-    [[nodiscard]] std::array<TableHeader *, 2> tables() const {
-        return {&setup_.connections.header(), &setup_.wide_connections.header()};
-    }
-    void follow_key(const core::Generation &generation) noexcept;
-    void forget_next() noexcept;
-    void count_missed() noexcept;
-    void rest() noexcept;
-
-    Setup setup_;
-    GenerationStore &store_;
-    const std::atomic<bool> &stop_;
-    TscClock clock_;
-    core::Pipeline pipeline_;
-    unsigned idle_loops_ = 0;          ///< loops in a row without a packet
-    wire::u64 next_housekeeping_ns_ = 0;
-    wire::u64 next_count_missed_ns_ = 0;
+    Forwarder forwarder_;
+    PollLoop<Forwarder> loop_;
     core::TableAdoption adopted_;
-    wire::u64 key_number_ = 0;         ///< generation whose key was compared last
-    wire::u64 key_digest_ = 0;         ///< of that key
-    bool is_forgetting_ = false;       ///< the tables were filled under another key
 };
 
 } // namespace fairlead::io
