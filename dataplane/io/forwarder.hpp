@@ -26,6 +26,8 @@ class Forwarder {
 
     /// Takes over the connections in its tables' memory; on the worker's own lcore, before the first packet.
     core::TableAdoption adopt() noexcept { return pipeline_.adopt(); }
+    /// Expires whatever is due by then, in whole tables. Not while packets come.
+    void expire_all(const core::Generation &generation, wire::u64 now_ns) noexcept { pipeline_.expire_all(generation, now_ns); }
 
     // PacketPath
 

@@ -54,24 +54,25 @@ void PacketPool::FreeZone::operator()(const rte_memzone *zone) const { rte_memzo
 
 PacketPool::~PacketPool() = default;
 
-std::size_t PacketPool::memory_bytes(PortKind kind, unsigned mtu) {
+std::size_t PacketPool::memory_bytes(PortKind kind, unsigned mtu, unsigned held_count) {
     // The mempool's ring of pointers, per-lcore caches, and slack for the allocator's alignment.
     constexpr std::size_t kRecords = 4U << 20;
     const std::size_t object = kind == PortKind::kAfXdp ? kPageSize : element_size(kind, mtu) + 2 * kObjectHeaderSize;
-    return buffer_count(kind) * object + kRecords;
+    return (buffer_count(kind) + held_count) * object + kRecords;
 }
 
 unsigned PacketPool::af_xdp_mtu_max() {
     return kAfXdpElementSize - static_cast<unsigned>(sizeof(rte_mbuf)) - RTE_PKTMBUF_HEADROOM - kXdpHeadroom - kLinkOverhead;
 }
 
-Result<PacketPool> PacketPool::create(const std::string &name, PortKind kind, unsigned mtu) {
+Result<PacketPool> PacketPool::create(const std::string &name, PortKind kind, unsigned mtu, unsigned held_count) {
+    const unsigned count = buffer_count(kind) + held_count;
     const auto cannot = [&] {
-        return std::unexpected(fmt::format("no memory for {} packet buffers ({} MB): {}; raise --memory", buffer_count(kind),
-                                           memory_bytes(kind, mtu) >> 20, rte_strerror(rte_errno)));
+        return std::unexpected(fmt::format("no memory for {} packet buffers ({} MB): {}; raise --memory", count,
+                                           memory_bytes(kind, mtu, held_count) >> 20, rte_strerror(rte_errno)));
     };
     PacketPool pool;
-    pool.pool_.reset(rte_mempool_create_empty(name.c_str(), buffer_count(kind), element_size(kind, mtu), kCacheSize,
+    pool.pool_.reset(rte_mempool_create_empty(name.c_str(), count, element_size(kind, mtu), kCacheSize,
                                               sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, pool_flags(kind)));
     if (!pool.pool_) return cannot();
     if (rte_mempool_set_ops_byname(pool.get(), "ring_mp_mc", nullptr) != 0) return cannot();

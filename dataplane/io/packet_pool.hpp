@@ -19,7 +19,8 @@ class PacketPool {
   public:
     /// @param name of at most 20 characters, unique in the process.
     /// @param mtu of the port: a frame of it fits in one buffer.
-    [[nodiscard]] static Result<PacketPool> create(const std::string &name, PortKind kind, unsigned mtu);
+    /// @param held_count buffers that are held elsewhere all the time, beyond those of the rings; none with AF_XDP.
+    [[nodiscard]] static Result<PacketPool> create(const std::string &name, PortKind kind, unsigned mtu, unsigned held_count = 0);
 
     PacketPool(PacketPool &&) noexcept = default;
     PacketPool &operator=(PacketPool &&) = delete;
@@ -28,7 +29,7 @@ class PacketPool {
     [[nodiscard]] rte_mempool *get() const { return pool_.get(); }
 
     /// Memory that a pool takes, headers and DPDK's own records included.
-    [[nodiscard]] static std::size_t memory_bytes(PortKind kind, unsigned mtu);
+    [[nodiscard]] static std::size_t memory_bytes(PortKind kind, unsigned mtu, unsigned held_count = 0);
     /// The longest frame that an AF_XDP buffer takes, as an MTU.
     [[nodiscard]] static unsigned af_xdp_mtu_max();
 

@@ -153,7 +153,7 @@ Result<void> Port::configure() {
     if (rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx_size, &tx_size) != 0) return cannot("size the device's rings");
     const auto socket = static_cast<unsigned>(rte_eth_dev_socket_id(id_));
     for (std::uint16_t queue = 0; queue < queues; ++queue) {
-        auto pool = PacketPool::create(fmt::format("port{}-queue{}", plan_.index, queue), plan_.spec.kind, plan_.mtu);
+        auto pool = PacketPool::create(fmt::format("port{}-queue{}", plan_.index, queue), plan_.spec.kind, plan_.mtu, plan_.held_buffer_count);
         if (!pool) return std::unexpected(fmt::format("port {}: {}", plan_.spec.text, pool.error()));
         pools_.push_back(std::move(*pool));
         if (rte_eth_rx_queue_setup(id_, queue, rx_size, socket, nullptr, pools_.back().get()) != 0 ||

@@ -28,8 +28,9 @@ struct PortPlan {
     unsigned queue_count = 1;
     unsigned mtu = 1500;      ///< of the device
     std::filesystem::path steer_object; ///< kAfXdp
+    unsigned held_buffer_count = 0;     ///< of each queue: what someone keeps of its packets all the time
 
-    [[nodiscard]] std::size_t memory_bytes() const { return queue_count * PacketPool::memory_bytes(spec.kind, mtu); }
+    [[nodiscard]] std::size_t memory_bytes() const { return queue_count * PacketPool::memory_bytes(spec.kind, mtu, held_buffer_count); }
 };
 
 /// Asks the machine about a port; changes nothing.
