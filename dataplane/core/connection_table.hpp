@@ -15,6 +15,7 @@
 // at every instant, whenever its writer dies: at worst an entry stands twice, with equal values; adopt() mends that.
 #pragma once
 
+#include "dataplane/core/flow_keys.hpp"
 #include "dataplane/core/generation.hpp"
 #include "dataplane/core/transition.hpp"
 #include "dataplane/wire/counters.h"
@@ -51,6 +52,10 @@ struct Connection {
     // On a packed value, for the packet path.
 
     [[nodiscard]] static bool is_unsure_value(wire::u64 v) noexcept { return v >> 63 != 0; }
+    /// The high half of the value of an established entry, seen at `now_s`, whose backend is known for sure.
+    [[nodiscard]] static constexpr wire::u32 established_at(wire::u32 now_s) noexcept {
+        return now_s | wire::u32{static_cast<wire::u8>(ConnectionState::kEstablished)} << 24;
+    }
     /// The value after a packet at `now_s`, below 2^24: the same slot and epoch, the state that follows.
     [[nodiscard]] static wire::u64 touch(wire::u64 v, Transition transition, wire::u32 now_s) noexcept {
         const unsigned state = static_cast<unsigned>(v >> 56) & 3;
@@ -75,9 +80,9 @@ struct Connection {
 struct CompactKey {
     wire::u64 bits; ///< 0: no entry (a service stands as index + 1)
 
-    static CompactKey of(const wire::FlowBlock &flow, wire::u16 service) noexcept {
-        return {wire::u64{flow.source.raw} << 32 | wire::u64{flow.source_port.raw} << 16 | (service + 1u)};
-    }
+    /// @param client FlowKeys::client
+    static CompactKey of(wire::u64 client, wire::u16 service) noexcept { return {client | (service + 1u)}; }
+    static CompactKey of(const wire::FlowBlock &flow, wire::u16 service) noexcept { return of(flow_keys(flow).client, service); }
     [[nodiscard]] bool empty() const noexcept { return bits == 0; }
     [[nodiscard]] wire::u16 service() const noexcept { return static_cast<wire::u16>((bits & 0xffff) - 1); }
     [[nodiscard]] wire::u64 mixed() const noexcept { return mix(bits); }
@@ -218,17 +223,20 @@ template <class Key> class ConnectionTable {
     /// on 4 KB pages.
     TableAdoption adopt() noexcept;
 
-    void prefetch(const wire::FlowHash &hash) const noexcept { __builtin_prefetch(&lines_[first(hash)], 1); }
-    void prefetch_second(const wire::FlowHash &hash, const Key &key) const noexcept {
-        __builtin_prefetch(&lines_[other(first(hash), key)], 1);
-    }
+    /// The line where a flow is looked for first.
+    [[nodiscard]] wire::u32 first(const wire::FlowHash &hash) const noexcept { return first_line(hash, line_count_); }
 
-    /// The entry's value, or null. The pointer holds until the next insert(), sweep() or clear().
-    [[nodiscard]] wire::u64 *find_first(const wire::FlowHash &hash, const Key &key) noexcept {
-        return find_in(first(hash), key);
+    void prefetch(wire::u32 line) const noexcept { __builtin_prefetch(&lines_[line], 1); }
+    void prefetch_second(wire::u32 line, const Key &key) const noexcept { __builtin_prefetch(&lines_[other(line, key)], 1); }
+
+    /// The value of the entry in this line, or null. The pointer holds until the next insert(), sweep() or clear().
+    [[nodiscard]] wire::u64 *find_in(wire::u32 line, const Key &key) noexcept {
+        unsigned bits = lines_[line].match(key);
+        return bits ? &lines_[line].value(static_cast<unsigned>(std::countr_zero(bits))) : nullptr;
     }
+    /// The same in either of its lines.
     [[nodiscard]] wire::u64 *find(const wire::FlowHash &hash, const Key &key) noexcept {
-        wire::u64 *value = find_first(hash, key);
+        wire::u64 *value = find_in(first(hash), key);
         return value ? value : find_in(other(first(hash), key), key);
     }
 
@@ -265,12 +273,7 @@ template <class Key> class ConnectionTable {
         unsigned entry;
     };
 
-    [[nodiscard]] wire::u32 first(const wire::FlowHash &hash) const noexcept { return first_line(hash, line_count_); }
     [[nodiscard]] wire::u32 other(wire::u32 line, const Key &key) const noexcept { return other_line(line, key, line_count_); }
-    [[nodiscard]] wire::u64 *find_in(wire::u32 line, const Key &key) noexcept {
-        unsigned bits = lines_[line].match(key);
-        return bits ? &lines_[line].value(static_cast<unsigned>(std::countr_zero(bits))) : nullptr;
-    }
     [[nodiscard]] bool take_free(const Generation &, wire::u32 line, wire::u32 now_s, Place &) noexcept;
     [[nodiscard]] bool take_by_moving(const Generation &, wire::u32 line, unsigned depth, wire::u32 now_s,
                                       Place &) noexcept;

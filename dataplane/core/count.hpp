@@ -22,11 +22,11 @@ inline void add(wire::u64 &counter, wire::u64 n = 1) noexcept {
     __atomic_store_n(&counter, __atomic_load_n(&counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 
-/// Counts a forwarded packet of `length` bytes: both counters in one 16-byte store, which tears at worst between them.
-inline void add_packet(wire::SlotCounters &slot, wire::u64 length) noexcept {
-    static_assert(offsetof(wire::SlotCounters, bytes) == offsetof(wire::SlotCounters, packets) + 8);
-    auto *both = reinterpret_cast<__m128i *>(&slot.packets);
-    _mm_storeu_si128(both, _mm_add_epi64(_mm_loadu_si128(both), _mm_set_epi64x(static_cast<long long>(length), 1)));
+/// Counts packets and their bytes: both counters in one 16-byte store, which tears at worst between them.
+template <class Counters> inline void add_packets(Counters &counters, wire::u64 packets, wire::u64 bytes) noexcept {
+    static_assert(offsetof(Counters, bytes) == offsetof(Counters, packets) + 8);
+    auto *both = reinterpret_cast<__m128i *>(&counters.packets);
+    _mm_storeu_si128(both, _mm_add_epi64(_mm_loadu_si128(both), _mm_set_epi64x(static_cast<long long>(bytes), static_cast<long long>(packets))));
 }
 
 /// How many packets of a burst each source decided: 16 bits each of one register.
@@ -38,36 +38,6 @@ class SourceTally {
   private:
     static_assert(static_cast<unsigned>(Source::kHops) < 4 && kBurstSizeMax <= 0xffff);
     wire::u64 lanes_ = 0;
-};
-
-/// Counts what a burst brings for services: runs of packets for one of them cost one addition.
-class ServiceTally {
-  public:
-    explicit ServiceTally(wire::ServiceCounters *services) noexcept : services_(services) {}
-    ~ServiceTally() { settle(); }
-    ServiceTally(const ServiceTally &) = delete;
-    ServiceTally &operator=(const ServiceTally &) = delete;
-
-    void count(wire::u16 service, wire::u32 length) noexcept {
-        if (service != service_) [[unlikely]] {
-            settle();
-            service_ = service;
-            packets_ = bytes_ = 0;
-        }
-        ++packets_;
-        bytes_ += length;
-    }
-
-  private:
-    void settle() noexcept {
-        if (packets_ == 0) return;
-        add(services_[service_].packets, packets_);
-        add(services_[service_].bytes, bytes_);
-    }
-
-    wire::ServiceCounters *services_;
-    wire::u16 service_ = 0;
-    wire::u64 packets_ = 0, bytes_ = 0;
 };
 
 inline void set(wire::u64 &gauge, wire::u64 value) noexcept {

@@ -12,12 +12,37 @@
 
 namespace fairlead::core {
 
-/// The outer IPv4 checksum for `total_length`, from the folded sum of the header's other words (RFC 1071).
-[[nodiscard]] inline wire::Be16 outer_checksum(wire::u32 sum_without_length, wire::u16 total_length) noexcept {
-    wire::u32 sum = sum_without_length + total_length; // of two 16-bit numbers: one fold suffices
+/// The outer IPv4 checksum for an inner packet of `ip_length` bytes (hops included), from the sum of everything else.
+[[nodiscard]] inline wire::Be16 outer_checksum(wire::u16 sum_without_length, wire::u32 ip_length) noexcept {
+    wire::u32 sum = sum_without_length + ip_length; // of two 16-bit numbers: one fold suffices
     sum = (sum & 0xffff) + (sum >> 16);
     return wire::Be16::from_host(static_cast<wire::u16>(~sum));
 }
+
+namespace detail {
+
+/// Writes the prebuilt outer headers so that they end at `end`, then the fields that depend on the packet.
+/// @param ip_length bytes after `end` up to the end of the packet.
+template <wire::u32 kHeadersLength>
+inline void write_headers(wire::u8 *end, const Forwarding &forwarding, wire::u32 ip_length, wire::u32 entropy, const MacAddress &source_mac) noexcept {
+    using namespace wire;
+    // All 48 bytes: what stands before shorter headers is written into free headroom.
+    std::memcpy(end - 48, forwarding.headers, 32);
+    std::memcpy(end - 16, forwarding.headers + 32, 16);
+
+    auto *ethernet = reinterpret_cast<EthernetHeader *>(end - kHeadersLength);
+    std::memcpy(ethernet->source, source_mac.data(), source_mac.size());
+    auto *ip = reinterpret_cast<Ipv4Header *>(ethernet + 1);
+    ip->total_length = Be16::from_host(static_cast<u16>(ip_length + kHeadersLength - sizeof(EthernetHeader)));
+    ip->checksum = outer_checksum(forwarding.checksum, ip_length);
+    if constexpr (kHeadersLength == kGueHeadersLength) {
+        auto *udp = reinterpret_cast<UdpHeader *>(ip + 1);
+        udp->source_port = Be16::from_host(static_cast<u16>(0xc000 | (entropy & 0x3fff)));
+        udp->length = Be16::from_host(static_cast<u16>(ip_length + sizeof(UdpHeader) + sizeof(GueHeader)));
+    }
+}
+
+} // namespace detail
 
 /// Writes the prebuilt outer headers and `extra` bytes of room before the inner packet and moves the frame's start there;
 /// padding after the inner packet is cut off.
@@ -25,27 +50,18 @@ namespace fairlead::core {
 inline wire::u8 *write_outer(Frame &frame, const Forwarding &forwarding, wire::u32 extra, wire::u16 ip_length,
                              wire::u32 entropy, const MacAddress &source_mac) noexcept {
     using namespace wire;
-    u8 *inner = frame.data + sizeof(EthernetHeader);
-    u8 *out = inner - forwarding.length - extra;
-    // Two copies of fixed size that overlap where the headers are shorter than 48 bytes.
-    std::memcpy(out, forwarding.headers, 32);
-    std::memcpy(out + forwarding.length - 16, forwarding.headers + forwarding.length - 16, 16);
-
-    auto *ethernet = reinterpret_cast<EthernetHeader *>(out);
-    std::memcpy(ethernet->source, source_mac.data(), source_mac.size());
-    auto *ip = reinterpret_cast<Ipv4Header *>(ethernet + 1);
-    const u16 total_length = static_cast<u16>(ip_length + extra + forwarding.length - sizeof(EthernetHeader));
-    ip->total_length = Be16::from_host(total_length);
-    ip->checksum = outer_checksum(forwarding.checksum, total_length);
-    if (forwarding.has_udp) {
-        auto *udp = reinterpret_cast<UdpHeader *>(ip + 1);
-        udp->source_port = Be16::from_host(static_cast<u16>(0xc000 | (entropy & 0x3fff)));
-        udp->length = Be16::from_host(static_cast<u16>(total_length - sizeof(Ipv4Header)));
+    u8 *end = frame.data + sizeof(EthernetHeader) - extra;
+    const u32 length = ip_length + extra;
+    if (forwarding.has_udp) [[likely]] {
+        detail::write_headers<kGueHeadersLength>(end, forwarding, length, entropy, source_mac);
+        frame.data = end - kGueHeadersLength;
+        frame.length = length + kGueHeadersLength;
+    } else {
+        detail::write_headers<kIpipHeadersLength>(end, forwarding, length, entropy, source_mac);
+        frame.data = end - kIpipHeadersLength;
+        frame.length = length + kIpipHeadersLength;
     }
-    frame.headroom = static_cast<u16>(frame.headroom - (frame.data - out));
-    frame.data = out;
-    frame.length = total_length + static_cast<u32>(sizeof(EthernetHeader));
-    return inner - extra;
+    return end;
 }
 
 /// Bytes that hops take in a GUE header.

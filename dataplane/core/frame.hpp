@@ -34,7 +34,7 @@ enum class Source : wire::u8 {
 struct Frame {
     wire::u8 *data;          ///< in: the Ethernet header; out: where the frame to send starts
     wire::u32 length;        ///< bytes from data; in and out
-    wire::u16 headroom;      ///< in: bytes before data that may be written
+    wire::u16 headroom;      ///< in: bytes before data that may be written; left as it was
     Verdict verdict;         ///< out
     wire::DropReason reason; ///< out, with kDrop
 };

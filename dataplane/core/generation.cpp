@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/core/generation.hpp"
 
+#include "dataplane/core/checksum.hpp"
 #include "dataplane/core/connection_table.hpp"
 #include "dataplane/core/parse.hpp"
 
@@ -64,8 +65,9 @@ Forwarding build_forwarding(const SnapshotRoot &root, const SlotEntry &slot, u8 
     Forwarding f{};
     f.epoch = slot.epoch;
     f.state = slot.state;
-    f.resolved = hop.resolved;
     f.has_udp = forwarding_mode == kForwardingGue;
+    f.length = f.has_udp ? kGueHeadersLength : kIpipHeadersLength;
+    f.reach = hop.resolved ? f.length : Forwarding::kUnresolved;
 
     EthernetHeader ethernet{};
     std::memcpy(ethernet.destination, hop.mac, sizeof hop.mac);
@@ -74,27 +76,28 @@ Forwarding build_forwarding(const SnapshotRoot &root, const SlotEntry &slot, u8 
     Ipv4Header ip{};
     ip.version_ihl = 0x45;
     ip.dscp_ecn = static_cast<u8>(root.dscp << 2);
+    ip.total_length = Be16::from_host(static_cast<u16>(f.length - sizeof ethernet)); // and the inner packet's
     ip.fragment = Be16::from_host(kIpv4DontFragment); // so identification may stay 0 (RFC 6864, 4.1)
     ip.ttl = kOuterTtl;
     ip.protocol = f.has_udp ? kIpProtocolUdp : kIpProtocolIpip;
     ip.source = root.source_ipv4;
     std::memcpy(&ip.destination, slot.address, sizeof ip.destination);
-    Be16 words[sizeof ip / 2];
-    std::memcpy(words, &ip, sizeof ip);
-    for (Be16 word : words) f.checksum += word.host();
-    f.checksum = (f.checksum & 0xffff) + (f.checksum >> 16);
+    f.checksum = fold(word_sum(ip));
 
-    std::memcpy(f.headers, &ethernet, sizeof ethernet);
-    std::memcpy(f.headers + sizeof ethernet, &ip, sizeof ip);
-    f.length = sizeof ethernet + sizeof ip;
+    u8 *next = f.headers + sizeof f.headers - f.length;
+    const auto put = [&](const auto &header) {
+        std::memcpy(next, &header, sizeof header);
+        next += sizeof header;
+    };
+    put(ethernet);
+    put(ip);
     if (f.has_udp) {
         UdpHeader udp{};
         udp.destination_port = root.gue_port;
         GueHeader gue{};
         gue.protocol = kIpProtocolIpip;
-        std::memcpy(f.headers + f.length, &udp, sizeof udp);
-        std::memcpy(f.headers + f.length + sizeof udp, &gue, sizeof gue);
-        f.length = static_cast<u8>(f.length + sizeof udp + sizeof gue);
+        put(udp);
+        put(gue);
     }
     return f;
 }

@@ -18,28 +18,36 @@
 
 namespace fairlead::core {
 
+// Bytes of outer headers, the link layer's included.
+inline constexpr wire::u32 kIpipHeadersLength = sizeof(wire::EthernetHeader) + sizeof(wire::Ipv4Header);
+inline constexpr wire::u32 kGueHeadersLength = kIpipHeadersLength + sizeof(wire::UdpHeader) + sizeof(wire::GueHeader);
+
 /// What a packet for one backend needs, in one cache line: the prebuilt outer headers, and what tells whether
 /// a connection entry still means this backend.
 struct alignas(64) Forwarding {
-    wire::u8 headers[46];      ///< Ethernet, IPv4, and for GUE: UDP, GUE; lengths and checksums to be patched
-    wire::u8 length;           ///< bytes of `headers` in use, at least 32
-    wire::u8 resolved;         ///< the next hop's link-layer address is known
-    wire::u32 checksum;        ///< the outer IPv4 header's 16-bit words summed and folded once, total length as 0
+    wire::u8 headers[48];      ///< their last `length` bytes: Ethernet, IPv4, and for GUE: UDP, GUE; lengths and checksums to be patched
+    wire::u32 tenant;          ///< what the low half of an entry's value is while it holds; kNoTenant: no entry does
+    wire::u16 checksum;        ///< of the outer IPv4 header with the inner packet's length as 0: its 16-bit words summed, not yet inverted
+    wire::u16 reach;           ///< `length`; kUnresolved: the next hop's link-layer address is not known
     wire::u16 epoch;
     wire::u8 state;            ///< wire::kSlot...
-    wire::u8 has_udp;          ///< the outer headers hold UDP
-    wire::u32 tenant;          ///< what the low half of an entry's value is while it holds; kNoTenant: no entry does
-    wire::u32 reserved;
+    wire::u8 length;           ///< bytes of the outer headers
+    wire::u8 has_udp;          ///< they hold UDP
+    wire::u8 reserved[3];
+
+    static constexpr wire::u16 kUnresolved = 0xffff; ///< longer than any link's packets
 
     /// Of no entry: its slot would be kNoSlot.
     static constexpr wire::u32 kNoTenant = 0xffffffff;
 
     /// Forwarded to: its own flows at least. kSlotUp and kSlotDraining.
     [[nodiscard]] bool is_living() const noexcept { return static_cast<wire::u8>(state - wire::kSlotUp) <= wire::kSlotDraining - wire::kSlotUp; }
-    /// The backend's address, from the prebuilt headers.
+    /// The outer headers.
+    [[nodiscard]] const wire::u8 *outer() const noexcept { return headers + sizeof headers - length; }
+    /// The backend's address, from them.
     [[nodiscard]] wire::Be32 address() const noexcept {
         wire::Be32 address;
-        std::memcpy(&address, headers + sizeof(wire::EthernetHeader) + offsetof(wire::Ipv4Header, destination), sizeof address);
+        std::memcpy(&address, outer() + sizeof(wire::EthernetHeader) + offsetof(wire::Ipv4Header, destination), sizeof address);
         return address;
     }
 };

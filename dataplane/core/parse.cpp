@@ -28,7 +28,7 @@ ParseResult Ipv4::parse_transport(const Frame &frame, u32 header_length, Packet 
     const u8 *transport = reinterpret_cast<const u8 *>(ip) + header_length;
     packet.ip_length = ip->total_length.host();
     packet.tcp_flags = 0;
-    packet.transition = kUdpTransition;
+    packet.has_payload = false;
 
     Be16 source_port{}, destination_port{};
     switch (ip->protocol) {
@@ -40,7 +40,7 @@ ParseResult Ipv4::parse_transport(const Frame &frame, u32 header_length, Packet 
         source_port = tcp->source_port;
         destination_port = tcp->destination_port;
         packet.tcp_flags = tcp->flags;
-        packet.transition = tcp_transition(tcp->flags, payload > tcp_length);
+        packet.has_payload = payload > tcp_length;
         break;
     }
     case kIpProtocolUdp: {

@@ -6,6 +6,7 @@
 // packet path is written over it. Byte-order-sensitive here: total_length, fragment, UDP length.
 #pragma once
 
+#include "dataplane/core/flow_keys.hpp"
 #include "dataplane/core/frame.hpp"
 #include "dataplane/core/transition.hpp"
 #include "dataplane/wire/flow_hash.hpp"
@@ -15,20 +16,26 @@
 
 namespace fairlead::core {
 
-/// What the stages hand on about one packet.
-struct alignas(16) Packet {
+/// What the stages hand on about one packet: one cache line.
+struct alignas(64) Packet {
     wire::FlowBlock flow;   ///< zero padded, ready to hash
     wire::FlowHash hash;
+    wire::u64 client;       ///< FlowKeys::client
+    wire::u32 line;         ///< its first line in the table of its service's connections
     wire::u16 ip_length;    ///< bytes of the IP packet, without link-layer padding
     wire::u16 service;      ///< index, ServiceTable::kNone: none
     wire::u16 slot;         ///< kNoSlot: none yet
     wire::u8 tcp_flags;     ///< 0 for UDP
-    Transition transition;  ///< what it does to the state of its connection
-    Source source;          ///< what chose the slot
+    bool has_payload;
+    Source source;          ///< what chose the slot; kHops: another backend may have the connection
     bool any_port;          ///< of its service: its connection has a wide key
-    bool is_unsure;         ///< another backend may have the connection: it leaves with hops
 };
-static_assert(sizeof(Packet) == 48);
+static_assert(sizeof(Packet) == 64);
+
+/// What a packet does to the state of its connection.
+[[nodiscard]] inline Transition transition(const Packet &packet) noexcept {
+    return packet.flow.protocol == wire::kIpProtocolTcp ? tcp_transition(packet.tcp_flags, packet.has_payload) : kUdpTransition;
+}
 
 /// Outcome of parsing: a flow, or what to do instead.
 enum class Parsed : wire::u8 {
@@ -63,11 +70,6 @@ struct Ipv4 {
     }
 
   private:
-    // As loaded: the packet's bytes, the first one lowest.
-    static constexpr wire::u32 kCommonTypeAndVersion = 0x45 << 16 | 0x0008;
-    static constexpr wire::u32 kFragmentAndProtocolMask = 0xff00ff3f; ///< all but "don't fragment", the reserved bit and the TTL
-    static constexpr wire::u32 kCommonFragmentAndProtocol = wire::u32{wire::kIpProtocolTcp} << 24;
-
     [[nodiscard]] static ParseResult parse_uncommon(const Frame &frame, Packet &packet) noexcept;
     [[nodiscard]] static ParseResult parse_transport(const Frame &frame, wire::u32 header_length,
                                                      Packet &packet) noexcept;
@@ -76,29 +78,27 @@ struct Ipv4 {
 inline ParseResult Ipv4::parse(const Frame &frame, Packet &packet) noexcept {
     using namespace wire;
     if (frame.length < kCommonLength) [[unlikely]] return parse_uncommon(frame, packet);
+    // The 16 bytes from the EtherType on: it, version and header length, fragment (but for "don't fragment" and the reserved
+    // bit) and protocol are as they must be, the rest does not matter.
+    const auto load = [&](unsigned offset) { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(frame.data + offset)); };
+    const __m128i common = _mm_set_epi8(0, 0, 0, 0, kIpProtocolTcp, 0, 0, 0, 0, 0, 0, 0, 0, 0x45, 0x00, 0x08);
+    const __m128i matters = _mm_set_epi8(0, 0, 0, 0, -1, 0, -1, 0x3f, 0, 0, 0, 0, 0, -1, -1, -1);
+    const bool is_common = _mm_testz_si128(_mm_xor_si128(load(offsetof(EthernetHeader, ether_type)), common), matters);
     const Header *ip = header(frame);
-    // EtherType, version and header length; fragment flags and offset, and protocol: two loads, one compare.
-    u32 type_and_version, fragment_and_protocol;
-    std::memcpy(&type_and_version, frame.data + offsetof(EthernetHeader, ether_type), sizeof(u32));
-    std::memcpy(&fragment_and_protocol, &ip->fragment, sizeof(u32));
     const u32 ip_length = ip->total_length.host();
-    const u32 strange = ((type_and_version ^ kCommonTypeAndVersion) & 0x00ffffff) |
-                        ((fragment_and_protocol & kFragmentAndProtocolMask) ^ kCommonFragmentAndProtocol);
-    if (strange != 0 || ip_length < sizeof(Header) + sizeof(TcpHeader) || ip_length + sizeof(EthernetHeader) > frame.length) [[unlikely]]
-        return parse_uncommon(frame, packet);
+    // What is there beyond the shortest headers, in the packet and in the frame; the first wraps where there is less.
+    const u32 beyond = ip_length - u32{sizeof(Header) + sizeof(TcpHeader)};
+    if (!is_common || beyond > frame.length - kCommonLength) [[unlikely]] return parse_uncommon(frame, packet);
     const auto *tcp = reinterpret_cast<const TcpHeader *>(ip + 1);
-    const u32 headers = sizeof(Header) + (tcp->data_offset >> 4) * 4u;
-    if (headers < sizeof(Header) + sizeof(TcpHeader) || headers > ip_length) [[unlikely]]
-        return {Parsed::kBad, DropReason::l4_header_bad};
-    u64 addresses;
-    u32 ports;
-    std::memcpy(&addresses, &ip->source, sizeof addresses);
-    std::memcpy(&ports, &tcp->source_port, sizeof ports);
-    const __m128i flow = _mm_set_epi64x(static_cast<long long>(u64{kIpProtocolTcp} << 32 | ports), static_cast<long long>(addresses));
-    _mm_store_si128(reinterpret_cast<__m128i *>(&packet.flow), flow);
+    const u32 options = (tcp->data_offset >> 2 & 0x3cu) - u32{sizeof(TcpHeader)}; // wraps likewise
+    if (options > beyond) [[unlikely]] return {Parsed::kBad, DropReason::l4_header_bad};
+    // From the protocol on: it, the checksum, then addresses and ports, which is a FlowBlock but for the order.
+    constexpr unsigned kFlow = sizeof(EthernetHeader) + offsetof(Header, protocol);
+    const __m128i order = _mm_set_epi8(-1, -1, -1, 0, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3);
+    _mm_store_si128(reinterpret_cast<__m128i *>(&packet.flow), _mm_shuffle_epi8(load(kFlow), order));
     packet.ip_length = static_cast<u16>(ip_length);
     packet.tcp_flags = tcp->flags;
-    packet.transition = tcp_transition(tcp->flags, ip_length > headers);
+    packet.has_payload = options < beyond;
     return {Parsed::kFlow, {}};
 }
 

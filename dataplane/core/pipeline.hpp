@@ -78,18 +78,23 @@ class Pipeline {
 
   private:
     template <class Family> void classify(const Generation &, std::span<Frame>) noexcept;
+    template <class Family> void classify_uncommon(const Generation &, ParseResult, ServiceTable::Found, Frame &, Packet &) noexcept;
     template <class Family> void look_up_connections(const Generation &, std::span<Frame>, wire::u32 now_s) noexcept;
     template <class Family>
     void select_backends(const Generation &, std::span<Frame>, const MacAddress &, wire::u32 now_s) noexcept;
     template <class Family>
     void encapsulate_burst(const Generation &, std::span<Frame>, const MacAddress &) noexcept;
-    wire::u64 *find_first_wide(const Packet &) noexcept;
+    bool follow_first_wide(const Generation &, Packet &, wire::u32 now_s) noexcept;
+    void postpone(const Generation &, const Packet &) noexcept;
     void encapsulate_unsure(const Generation &, Frame &, const Packet &, const MacAddress &) noexcept;
     void answer(Frame &, const Packet &, const MacAddress &) noexcept;
     template <class Key>
     wire::u64 *inherit(const Generation &, ConnectionTable<Key> &, const wire::FlowHash &, const Key &, wire::u32 now_s) noexcept;
-    void leave_to_kernel(Frame &, wire::DropReason otherwise) const noexcept;
-    void count_burst(const Generation *, std::span<const Frame>, wire::u64 received_bytes) noexcept;
+    static void clear(Packet &) noexcept;
+    void drop(Frame &, const Packet &, wire::DropReason) noexcept;
+    void leave_to_kernel(Frame &, const Packet &, wire::DropReason otherwise) noexcept;
+    void count_by_service(std::span<const Frame>) noexcept;
+    void count_generation(wire::u64 number) noexcept;
 
     CounterBlock counters_;
     ConnectionTable<CompactKey> connections_;

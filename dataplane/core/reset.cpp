@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/core/reset.hpp"
 
+#include "dataplane/core/checksum.hpp"
 #include "dataplane/wire/packet.h"
 
 #include <cstring>
@@ -13,22 +14,6 @@ namespace {
 
 constexpr u8 kTtl = 64;
 constexpr u16 kLength = sizeof(Ipv4Header) + sizeof(TcpHeader);
-
-/// The 16-bit words of a struct summed (RFC 1071); at most 2^15 of them.
-template <class Struct> u32 word_sum(const Struct &bytes) noexcept {
-    static_assert(sizeof bytes % 2 == 0);
-    Be16 words[sizeof bytes / 2];
-    std::memcpy(words, &bytes, sizeof bytes);
-    u32 sum = 0;
-    for (const Be16 word : words) sum += word.host();
-    return sum;
-}
-
-Be16 checksum(u32 sum) noexcept {
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return Be16::from_host(static_cast<u16>(~sum));
-}
 
 struct PseudoHeader { // RFC 9293, 3.1
     Be32 source, destination;

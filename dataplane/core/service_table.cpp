@@ -7,6 +7,12 @@ namespace fairlead::core {
 
 using namespace wire;
 
+ServiceTable::Found ServiceTable::find_further(u64 k) const noexcept {
+    const Found found = probe(k);
+    if (found.index != kNone || !has_any_port_) return found;
+    return probe(k & ~u64{0xffff}); // kPortAny
+}
+
 bool ServiceTable::insert(u64 k, Found found) {
     std::size_t i = place(k);
     while (cells_[i].key != 0) {
@@ -27,16 +33,22 @@ bool ServiceTable::build(std::span<const ServiceEntry> services) {
     shift_ = 64 - static_cast<unsigned>(std::countr_zero(size));
     has_any_port_ = false;
 
-    for (std::size_t i = 0; i < services.size(); ++i) {
-        const auto &service = services[i];
-        if (service.protocol == 0) continue;
-        Be32 vip{};
-        std::memcpy(&vip, service.vip, sizeof vip);
-        has_any_port_ |= service.port.raw == kPortAny;
-        const Found found{static_cast<u16>(i), service.port.raw == kPortAny};
-        if (!insert(key(vip, service.port, service.protocol), found)) return false;
-        insert(key(vip, {kPortAny}, kVipMark), found); // several services may share a VIP
-    }
+    // What packets ask for comes first, so that it stands where it is looked for; VIPs are asked for once in a while.
+    const auto each = [&](const auto &take) {
+        for (std::size_t i = 0; i < services.size(); ++i) {
+            if (services[i].protocol == 0) continue;
+            Be32 vip{};
+            std::memcpy(&vip, services[i].vip, sizeof vip);
+            if (!take(services[i], vip, Found{static_cast<u16>(i), services[i].port.raw == kPortAny})) return false;
+        }
+        return true;
+    };
+    if (!each([&](const auto &service, Be32 vip, Found found) {
+            has_any_port_ |= found.any_port;
+            return insert(key(vip, service.port, service.protocol), found);
+        }))
+        return false;
+    each([&](const auto &, Be32 vip, Found found) { insert(key(vip, {kPortAny}, kVipMark), found); return true; }); // several services may share one
     return true;
 }
 

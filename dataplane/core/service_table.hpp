@@ -25,11 +25,16 @@ class ServiceTable {
         wire::u8 reserved = 0;
     };
 
-    /// The service of a packet to `vip`:`port`: one for that very port, else one for any port.
-    [[nodiscard]] Found find(wire::Be32 vip, wire::Be16 port, wire::u8 protocol) const noexcept {
-        const Found found = probe(key(vip, port, protocol));
-        if (found.index != kNone || !has_any_port_) [[likely]] return found;
-        return probe(key(vip, {wire::kPortAny}, protocol));
+    static constexpr wire::u64 key(wire::Be32 vip, wire::Be16 port, wire::u8 protocol) noexcept {
+        return wire::u64{vip.raw} << 32 | wire::u32{protocol} << 16 | port.raw;
+    }
+
+    /// The service of a packet: one for its very port, else one for any port.
+    /// @param k key(), FlowKeys::service
+    [[nodiscard]] Found find(wire::u64 k) const noexcept {
+        const Cell &cell = cells_[place(k)];
+        if (cell.key == k) [[likely]] return cell.found;
+        return find_further(k);
     }
 
     /// Whether `address` is the VIP of any service.
@@ -46,9 +51,7 @@ class ServiceTable {
     static_assert(sizeof(Found) == 4);
     static constexpr wire::u8 kVipMark = 255; ///< a reserved protocol number (IANA), so no packet's service
 
-    static constexpr wire::u64 key(wire::Be32 vip, wire::Be16 port, wire::u8 protocol) noexcept {
-        return wire::u64{vip.raw} << 32 | wire::u32{protocol} << 16 | port.raw;
-    }
+    [[nodiscard]] Found find_further(wire::u64 k) const noexcept;
     [[nodiscard]] std::size_t place(wire::u64 k) const noexcept {
         return static_cast<std::size_t>((k * 0x9e3779b97f4a7c15ull) >> shift_); // Fibonacci hashing (Knuth, 6.4)
     }

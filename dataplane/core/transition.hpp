@@ -19,7 +19,7 @@ using Transition = wire::u8; ///< bits 2s and 2s+1: the state that follows state
     return static_cast<ConnectionState>(transition >> 2 * static_cast<unsigned>(state) & 3);
 }
 
-inline constexpr Transition kUdpTransition = 0b11'11'11'11;
+inline constexpr Transition kUdpTransition = 0b11'11'11'11; ///< a second datagram makes it UDP
 
 namespace detail {
 inline constexpr Transition kEnding = 0b10'10'10'10;  // FIN, RST: closing

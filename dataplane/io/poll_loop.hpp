@@ -49,7 +49,7 @@ concept PacketPath = requires(Path path, const core::Generation *generation, std
 
 template <PacketPath Path> class PollLoop {
   public:
-    static constexpr std::uint16_t kBurstSize = 32;
+    static constexpr std::uint16_t kBurstSize = 64;
     static_assert(kBurstSize <= core::kBurstSizeMax);
 
     struct Setup {

@@ -33,7 +33,7 @@ template <class Key> Filled fill(std::size_t memory_bytes) {
     for (u32 n = 0; n < capacity; ++n) {
         if (n == most) {
             filled.given_up_at_85 = filled.given_up_at_100;
-            for (u32 k = 0; k < n; ++k) in_first += process.table.find_first(flows.hash(k), flows.key(k)) != nullptr;
+            for (u32 k = 0; k < n; ++k) in_first += process.table.find_in(process.table.first(flows.hash(k)), flows.key(k)) != nullptr;
         }
         const Connection c = test::connection(n, ConnectionState::kEstablished, 1);
         filled.given_up_at_100 += !process.table.insert(flows.generation, flows.hash(n), flows.key(n), c, 1);

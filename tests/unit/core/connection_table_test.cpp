@@ -84,7 +84,7 @@ TYPED_TEST(ConnectionTableTest, NothingIsGivenUpAtEightyFivePercentLoad) {
         u64 *value = this->table.find(this->hash(n), this->key(n));
         ASSERT_NE(value, nullptr) << n;
         EXPECT_EQ(Connection::unpack(*value).slot, n % 4);
-        in_first += this->table.find_first(this->hash(n), this->key(n)) != nullptr;
+        in_first += this->table.find_in(this->table.first(this->hash(n)), this->key(n)) != nullptr;
     }
     EXPECT_EQ(this->table.find(this->hash(count + 1), this->key(count + 1)), nullptr);
     EXPECT_GT(in_first, count * 6 / 10);

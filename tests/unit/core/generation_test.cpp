@@ -119,7 +119,7 @@ TEST(Generation, HolesAreNoServicesAndNoBackends) {
     const auto built = snapshot.build();
     ASSERT_TRUE(built.generation) << built.refusal;
     EXPECT_EQ(built.generation->service(0).row_count, 0u);
-    EXPECT_EQ(built.generation->service_table().find(wire::Be32::from_host(0xc633640a), wire::Be16::from_host(80), 6).index, 1);
+    EXPECT_EQ(built.generation->service_table().find(ServiceTable::key(wire::Be32::from_host(0xc633640a), wire::Be16::from_host(80), 6)).index, 1);
 }
 
 TEST(ServiceTable, APortOfItsOwnComesBeforeAnyPort) {
@@ -129,7 +129,7 @@ TEST(ServiceTable, APortOfItsOwnComesBeforeAnyPort) {
     const auto built = snapshot.build();
     ASSERT_TRUE(built.generation) << built.refusal;
     const auto find = [&](wire::u16 port, wire::u8 protocol) {
-        return built.generation->service_table().find(wire::Be32::from_host(0xc633640a), wire::Be16::from_host(port), protocol).index;
+        return built.generation->service_table().find(ServiceTable::key(wire::Be32::from_host(0xc633640a), wire::Be16::from_host(port), protocol)).index;
     };
     EXPECT_EQ(find(80, 6), 0);
     EXPECT_EQ(find(81, 6), 1);
@@ -143,8 +143,8 @@ TEST(ServiceTable, FindsEachOfAThousandServicesAndNoOther) {
     ServiceTable table;
     ASSERT_TRUE(table.build(services));
     for (wire::u32 i = 0; i < 1000; ++i)
-        EXPECT_EQ(table.find(wire::Be32::from_host(0xc6336400 + i % 50), wire::Be16::from_host(static_cast<wire::u16>(1 + i / 50)), 6).index, i);
-    EXPECT_EQ(table.find(wire::Be32::from_host(0xc6336400), wire::Be16::from_host(21), 6).index, ServiceTable::kNone);
+        EXPECT_EQ(table.find(ServiceTable::key(wire::Be32::from_host(0xc6336400 + i % 50), wire::Be16::from_host(static_cast<wire::u16>(1 + i / 50)), 6)).index, i);
+    EXPECT_EQ(table.find(ServiceTable::key(wire::Be32::from_host(0xc6336400), wire::Be16::from_host(21), 6)).index, ServiceTable::kNone);
     EXPECT_TRUE(table.is_vip(wire::Be32::from_host(0xc6336431)));
     EXPECT_FALSE(table.is_vip(wire::Be32::from_host(0xc6336432)));
 }

@@ -132,7 +132,7 @@ TEST(GenerationStore, AReaderOnlyEverSeesWholeGenerations) {
             wire::u64 newest = 0;
             for (unsigned loop = 0; !stop.load(std::memory_order_relaxed); ++loop) {
                 if (const auto *generation = store.current()) {
-                    const auto &headers = generation->forwarding(0).headers;
+                    const wire::u8 *headers = generation->forwarding(0).outer();
                     wire::Ipv4Header ip;
                     std::memcpy(&ip, headers + sizeof(wire::EthernetHeader), sizeof(ip));
                     const bool whole = ip.source.host() == generation->number() && ip.destination.host() == generation->number() &&
