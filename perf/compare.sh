@@ -77,8 +77,6 @@ balancer_cpu=${other_cpus[-1]}
 unset 'other_cpus[-1]'
 load_threads=$((${#other_cpus[@]} < 4 ? ${#other_cpus[@]} : 4))
 
-# The proxies hold two connections for each of a client's.
-ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 work=$(mktemp -d)
 # nginx's and HAProxy's files are in it, and they may run as somebody else.
 chmod 755 "$work"

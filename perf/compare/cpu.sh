@@ -4,7 +4,7 @@
 # The narrower ones miss what the kernel does for it elsewhere; the widest includes clients and backends. Sourced by
 # perf/compare.sh.
 
-kTicksPerSecond=$(getconf CLK_TCK)
+kTicksPerSecond=$(getconf CLK_TCK)       # 100, as /proc/uptime has it
 readonly kTicksPerSecond
 
 # process_tree PID... : these and all their descendants.
@@ -29,14 +29,21 @@ process_ticks() {
     echo "$sum"
 }
 
-# busy_ticks [CPU] : of that CPU, or of all: user, nice, system, irq and softirq. What a hypervisor stole is not counted.
+# busy_ticks [CPU] : of that CPU, or of all, up to an offset: the time since boot less idle, iowait and what a hypervisor
+# stole. The kernel knows idle time exactly, while the columns of busy time are what a few hundred samples a second hit.
 busy_ticks() {
-    awk -v name="cpu${1:-}" '$1 == name { print $2 + $3 + $4 + $7 + $8 }' /proc/stat
+    local uptime cpus=1
+    read -r uptime _ </proc/uptime
+    [ $# -gt 0 ] || cpus=$(nproc --all)
+    awk -v name="cpu${1:-}" -v up="${uptime/./}" -v cpus="$cpus" '$1 == name { print up * cpus - $5 - $6 - $9 }' /proc/stat
 }
 
-# cpu_ticks PID... : the three accounts as one line, "PROCESSES CORE MACHINE".
+# cpu_ticks PID... : the three accounts and the time as one line, "PROCESSES CORE MACHINE NOW"; differences of two lines mean
+# something.
 cpu_ticks() {
-    echo "$(process_ticks "$@") $(busy_ticks "$balancer_cpu") $(busy_ticks)"
+    local uptime
+    read -r uptime _ </proc/uptime
+    echo "$(process_ticks "$@") $(busy_ticks "$balancer_cpu") $(busy_ticks) $((10#${uptime/./}))"
 }
 
 allowed_cpus() {

@@ -47,18 +47,17 @@ measure_load() {
     after=$(cpu_ticks "${balancer_pids[@]}")
     answer=$(wrk_json <"$work/wrk.txt") || die "wrk said nothing that is understood: $(tail -n 1 "$work/wrk.txt")"
     [ "$(jq .answers <<<"$answer")" -gt 0 ] || die "$contender answered no request"
-    # shellcheck disable=SC2086  # three numbers each
     record "$(jq -nc --arg contender "$contender" --arg load "$load" --argjson answer "$answer" --argjson tick "$kTicksPerSecond" \
-        --argjson cpus "$(nproc)" --arg before "$before" --arg after "$after" '
-        ([$before, $after] | map(split(" ") | map(tonumber)) | transpose | map((.[1] - .[0]) / $tick)) as [$processes, $core, $machine]
+        --argjson cpus "$(nproc --all)" --arg before "$before" --arg after "$after" '
+        ([$before, $after] | map(split(" ") | map(tonumber)) | transpose | map((.[1] - .[0]) / $tick)) as [$processes, $core, $machine, $elapsed]
         | ($answer.answers / 1e6) as $millions
         | {part: "lab", $contender, $load} + $answer + {
             per_second: ($answer.answers / $answer.seconds),
             balancer_cpu_seconds_per_million: ($processes / $millions),
             core_busy_seconds_per_million: ($core / $millions),
             machine_busy_seconds_per_million: ($machine / $millions),
-            core_busy_percent: ($core / $answer.seconds * 100),
-            machine_busy_percent: ($machine / $answer.seconds / $cpus * 100)}')"
+            core_busy_percent: ($core / $elapsed * 100),
+            machine_busy_percent: ($machine / $elapsed / $cpus * 100)}')"
     say "$contender, $load: $(jq -n "$(jq '.answers / .seconds' <<<"$answer") | round") a second"
 }
 

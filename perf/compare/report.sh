@@ -31,6 +31,7 @@ summarise() {
 }
 
 readonly kPacketRow='%-38s %12s %12s\n'
+readonly kForeignPercentMax=10
 readonly kLabRow='%-13s %10s %8s %8s %12s %12s %12s %9s %9s %7s\n'
 
 print_packets() {
@@ -40,7 +41,8 @@ print_packets() {
     # shellcheck disable=SC2059
     printf "$kPacketRow" '' ns/packet Mpps
     jq -r '
-        def row($name): select(.) | [$name, (.ns_per_packet * 10 | round / 10), ((.mpps // (1000 / .ns_per_packet)) * 10 | round / 10)] | @tsv;
+        def tenths: . * 10 | round | "\(. / 10 | floor).\(. % 10)";
+        def row($name): select(.) | [$name, (.ns_per_packet | tenths), (.mpps // (1000 / .ns_per_packet) | tenths)] | @tsv;
         .medians | (.testpmd.io | row("testpmd io")), (.testpmd.macswap | row("testpmd macswap")),
         (.mpps.fairlead | select(.) | {ns_per_packet: .io_ns_per_packet} | select(.ns_per_packet) | row("mpps.sh io")),
         (.mpps.fairlead | select(.) | {ns_per_packet: .macswap_ns_per_packet} | select(.ns_per_packet) | row("mpps.sh macswap")),
@@ -65,7 +67,7 @@ print_lab() {
     for load in "${kLoads[@]}"; do
         echo "$load"
         jq -r --arg load "$load" --argjson order "$(printf '%s\n' "${kContenders[@]}" | jq -R . | jq -s .)" '
-            def hundredths: . * 100 | round / 100;
+            def hundredths: . * 100 | round | "\(. / 100 | floor).\(. % 100 | tostring | if length < 2 then "0" + . else . end)";
             .medians.lab as $lab | $order[] as $name | $lab[$name][$load] | select(.)
             | [(if $name == "none" then "  none, direct" else "  " + $name end), (.per_second | round), (.p50_us / 1000 | hundredths), (.p99_us / 1000 | hundredths),
                (if $name == "none" then "-" else (.balancer_cpu_seconds_per_million | hundredths) end),
@@ -84,6 +86,12 @@ print_lab_notes() {
     cat <<END
 
 What this shows, and what not:
+END
+    # With nobody balancing, that core has nothing to do.
+    jq -r --argjson most "$kForeignPercentMax" '
+        [.medians.lab.none[]?.core_busy_percent] | max // 0 | select(. > $most)
+        | "- Somebody else kept the balancer'"'"'s core busy for \(round) % of the time while nobody balanced: measure again on a quiet machine."' "$1"
+    cat <<END
 - The balancer has CPU $balancer_cpu; client, router and backends have CPU ${other_cpus[*]}. Where its core is not busy, the rate is the others' limit, not the
   balancer's: then compare CPU seconds, not rates. "none" is that limit: the client asks one backend directly.
 - "balancer" is utime + stime of its processes. "its-core" has the kernel's packet work on its core too. "machine" has everything,
