@@ -22,7 +22,9 @@ summarise() {
         --argjson rounds "$rounds" --argjson balancer_cpu "$balancer_cpu" --argjson connections "$kConnections" \
         --argjson backends "$kBackends" --arg commit "$(git -C "$root" rev-parse --short HEAD 2>/dev/null)" '
         def median: sort | if length % 2 == 1 then .[length / 2 | floor] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
-        def medians: . as $all | reduce (.[0] | to_entries[] | select(.value | type == "number") | .key) as $key ({}; .[$key] = ($all | map(.[$key]) | median));
+        def medians:
+            . as $all
+            | reduce (.[0] | to_entries[] | select(.value | type == "number") | .key) as $key ({}; .[$key] = ($all | map(.[$key]) | median));
         {$machine, $versions, $commit, $seconds, $rounds, $balancer_cpu, $connections, $backends,
          medians: (reduce (group_by([.part, .contender, .load])[]) as $cell ({};
             setpath([$cell[0] | .part, .contender, (.load // empty)];
@@ -44,10 +46,10 @@ print_packets() {
         def tenths: . * 10 | round | "\(. / 10 | floor).\(. % 10)";
         def row($name): select(.) | [$name, (.ns_per_packet | tenths), (.mpps // (1000 / .ns_per_packet) | tenths)] | @tsv;
         .medians | (.testpmd.io | row("testpmd io")), (.testpmd.macswap | row("testpmd macswap")),
-        (.mpps.fairlead | select(.) | {ns_per_packet: .io_ns_per_packet} | select(.ns_per_packet) | row("mpps.sh io")),
-        (.mpps.fairlead | select(.) | {ns_per_packet: .macswap_ns_per_packet} | select(.ns_per_packet) | row("mpps.sh macswap")),
-        (.mpps.fairlead | select(.) | {ns_per_packet: .gross_ns_per_packet} | select(.ns_per_packet) | row("mpps.sh fairlead, with making the packets")),
-        (.mpps.fairlead | select(.) | {ns_per_packet} | row("mpps.sh fairlead, net"))' "$1" |
+        (.mpps.fairlead | select(.)
+            | ([.io_ns_per_packet, "mpps.sh io"], [.macswap_ns_per_packet, "mpps.sh macswap"],
+               [.gross_ns_per_packet, "mpps.sh Fairlead, gross"], [.ns_per_packet, "mpps.sh Fairlead, net"])
+            | .[1] as $name | {ns_per_packet: .[0]} | select(.ns_per_packet) | row($name))' "$1" |
         while IFS=$'\t' read -r label cells; do
             # shellcheck disable=SC2059,SC2086
             printf "$kPacketRow" "$label" ${cells//$'\t'/ }
@@ -69,7 +71,8 @@ print_lab() {
         jq -r --arg load "$load" --argjson order "$(printf '%s\n' "${kContenders[@]}" | jq -R . | jq -s .)" '
             def hundredths: . * 100 | round | "\(. / 100 | floor).\(. % 100 | tostring | if length < 2 then "0" + . else . end)";
             .medians.lab as $lab | $order[] as $name | $lab[$name][$load] | select(.)
-            | [(if $name == "none" then "  none, direct" else "  " + $name end), (.per_second | round), (.p50_us / 1000 | hundredths), (.p99_us / 1000 | hundredths),
+            | [(if $name == "none" then "  none, direct" else "  " + $name end),
+               (.per_second | round), (.p50_us / 1000 | hundredths), (.p99_us / 1000 | hundredths),
                (if $name == "none" then "-" else (.balancer_cpu_seconds_per_million | hundredths) end),
                (.core_busy_seconds_per_million | hundredths),
                (.machine_busy_seconds_per_million | hundredths), (.core_busy_percent | round), (.machine_busy_percent | round),
@@ -90,22 +93,25 @@ END
     # With nobody balancing, that core has nothing to do.
     jq -r --argjson most "$kForeignPercentMax" '
         [.medians.lab.none[]?.core_busy_percent] | max // 0 | select(. > $most)
-        | "- Somebody else kept the balancer'"'"'s core busy for \(round) % of the time while nobody balanced: measure again on a quiet machine."' "$1"
+        | "- The balancer'"'"'s core was busy for \(round) % of the time while nobody balanced: measure again on a quiet machine."' "$1"
     cat <<END
-- The balancer has CPU $balancer_cpu; client, router and backends have CPU ${other_cpus[*]}. Where its core is not busy, the rate is the others' limit, not the
-  balancer's: then compare CPU seconds, not rates. "none" is that limit: the client asks one backend directly.
+- The balancer has CPU $balancer_cpu; client, router and backends have CPU ${other_cpus[*]}. Where its core is not busy, the rate is
+  the others' limit, not the balancer's: then compare CPU seconds, not rates. "none" is that limit: the client asks one backend directly.
 - "balancer" is utime + stime of its processes. "its-core" has the kernel's packet work on its core too. "machine" has everything,
   clients and backends included; it alone is the same account for all.
 - HAProxy and nginx end TCP and carry requests and answers. Fairlead carries what clients send; answers go around it (DSR), so half of
   the packets never come its way, and the backends' kernels decapsulate. That is its design; it can look into nothing above L4.
-- There is no NIC: on veth, AF_XDP copies each packet in the kernel, and each sent burst is a system call. It shows the cost of that path,
-  not of the dataplane (testpmd, mpps.sh). Fairlead runs with --idle backoff: polling, it would use its whole core whatever it did, and sleeping
-  adds up to 0.1 ms to a request.
+- There is no NIC: on veth, AF_XDP copies each packet in the kernel, and each sent burst is a system call. It shows the cost of that
+  path, not of the dataplane (testpmd, mpps.sh). Fairlead runs with --idle backoff: polling, it would use its whole core whatever it
+  did. Sleeping adds up to 0.1 ms to a request; waking up for nothing is in its CPU seconds, the more of it the less there is to do.
 END
 }
 
 print_report() {
-    jq -r '"\(.machine.cpu), \(.machine.cores) cores, Linux \(.machine.kernel); DPDK \(.versions.dpdk), HAProxy \(.versions.haproxy), nginx \(.versions.nginx)\n\(.rounds) rounds of \(.seconds) s, interleaved; medians"' "$1"
+    jq -r '
+        "\(.machine.cpu), \(.machine.cores) cores, Linux \(.machine.kernel)",
+        "DPDK \(.versions.dpdk), HAProxy \(.versions.haproxy), nginx \(.versions.nginx), wrk \(.versions.wrk), Fairlead \(.commit)",
+        "\(.rounds) rounds of \(.seconds) s, interleaved; medians"' "$1"
     print_packets "$1"
     print_lab "$1"
     print_lab_notes "$1"

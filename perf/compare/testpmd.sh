@@ -28,16 +28,29 @@ testpmd_measure() {
     local input
     exec {input}>&"${TESTPMD[1]}"
     eval "exec ${TESTPMD[1]}>&- ${TESTPMD[0]}<&-"
-    { echo start; sleep "$kTestpmdWarmSeconds"; echo 'show port stats 0'; sleep "$seconds"; echo 'show port stats 0'; echo stop; echo quit; } >&"$input" || true
+    {
+        echo start
+        sleep "$kTestpmdWarmSeconds"
+        echo 'show port stats 0'
+        sleep "$seconds"
+        printf '%s\n' 'show port stats 0' stop quit
+    } >&"$input" || true
     exec {input}>&-
     wait "$testpmd_pid" 2>/dev/null || true
     testpmd_pid=''
     testpmd_pps=$(awk '/Rx-pps:/ { rate = $2 } END { print rate + 0 }' "$log")
-    # What it forwarded must be what it received, or the rate is that of dropping.
-    if [ "$testpmd_pps" -eq 0 ] || ! awk '/RX-packets:.*RX-dropped:/ { taken = $2 } /TX-packets:.*TX-dropped:/ { sent = $2 } END { exit !(taken > 0 && taken == sent) }' "$log"; then
+    if [ "$testpmd_pps" -eq 0 ] || ! testpmd_sent_all "$log"; then
         tail -n 5 "$log" | sed 's/^/    /' >&2
         die "testpmd in mode $mode did not forward all that it received; its last lines are above"
     fi
+}
+
+# testpmd_sent_all LOG : what it forwarded must be what it received, or the rate is that of dropping.
+testpmd_sent_all() {
+    awk '
+        /RX-packets:.*RX-dropped:/ { taken = $2 }
+        /TX-packets:.*TX-dropped:/ { sent = $2 }
+        END { exit !(taken > 0 && taken == sent) }' "$1"
 }
 
 testpmd_abandon() {
