@@ -94,6 +94,7 @@ for program in dpdk-testpmd wrk haproxy nginx jq chrt taskset; do
 done
 if [ "$build" = yes ]; then "$root/scripts/build.sh" >&2; fi
 if wants mpps && [ ! -x "$root/perf/mpps.sh" ]; then
+    [ "${#parts[@]}" -gt 1 ] || die "no perf/mpps.sh here"
     echo "compare: no perf/mpps.sh here; Fairlead's packet path is left out" >&2
     mapfile -t parts < <(printf '%s\n' "${parts[@]}" | grep -vx mpps)
 fi
