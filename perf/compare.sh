@@ -75,6 +75,8 @@ mapfile -t other_cpus < <(allowed_cpus | head -9)
 [ "${#other_cpus[@]}" -ge 2 ] || die "needs two CPUs, one of them for the balancer alone"
 balancer_cpu=${other_cpus[-1]}
 unset 'other_cpus[-1]'
+all_cpus=$(IFS=,; echo "${other_cpus[*]},$balancer_cpu")
+taskset -cp "$(IFS=,; echo "${other_cpus[*]}")" $$ >/dev/null
 load_threads=$((${#other_cpus[@]} < 4 ? ${#other_cpus[@]} : 4))
 
 work=$(mktemp -d)
@@ -102,7 +104,7 @@ fi
 # mpps_round SECONDS : the established packet's path at 1,000 flows.
 mpps_round() {
     local result
-    result=$("$root/perf/mpps.sh" --seconds "$1" --flows 1000 --json) || die "perf/mpps.sh failed"
+    result=$(taskset -c "$all_cpus" "$root/perf/mpps.sh" --seconds "$1" --flows 1000 --json) || die "perf/mpps.sh failed"
     record "$(jq -c '{part: "mpps", contender: "fairlead"} + .' <<<"$result")"
     say "fairlead: $(jq '.ns_per_packet * 100 | round / 100' <<<"$result") ns a packet"
 }

@@ -13,6 +13,8 @@ readonly kProxyConnections=4096      # far more than the load has; each takes tw
 balancer_pids=()
 target=''
 
+lab_hosts() { echo router client1 lb1; seq -f 'be%g' 1 "$kBackends"; }
+
 begin_contender() {
     local contender=$1
     balancer_pids=()
@@ -24,10 +26,9 @@ begin_contender() {
 
 target_answers() { lab run client1 curl -s -o /dev/null --fail --max-time 1 "$target"; }
 
-# begin_lab OPTION... : all of it on the CPUs that are not the balancer's.
+# begin_lab OPTION... : all of it on the CPUs that are not the balancer's, as compare.sh itself.
 begin_lab() {
-    taskset -c "$(IFS=,; echo "${other_cpus[*]}")" \
-        "$root/scripts/lab.sh" up --name "$lab_name" --owner "$$" --backends "$kBackends" "$@" >/dev/null
+    "$root/scripts/lab.sh" up --name "$lab_name" --owner "$$" --backends "$kBackends" "$@" >/dev/null
 }
 
 # begin_plain_lab : hosts without Fairlead's programs, and with what Fairlead's lab switches off for AF_XDP's sake: the
@@ -147,7 +148,7 @@ move_port_work() {
 # others everywhere else (RPS). Without it a veth's receiver works on its sender's CPU, and on its account.
 place_packet_work() {
     local host mask
-    for host in router client1 lb1 $(seq -f 'be%g' 1 "$kBackends"); do
+    for host in $(lab_hosts); do
         mask=$(cpu_mask "${other_cpus[@]}")
         [ "$host" != lb1 ] || mask=$(cpu_mask "$balancer_cpu")
         # shellcheck disable=SC2016

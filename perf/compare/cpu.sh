@@ -46,6 +46,28 @@ cpu_ticks() {
     echo "$(process_ticks "$@") $(busy_ticks "$balancer_cpu") $(busy_ticks) $((10#${uptime/./}))"
 }
 
+# foreign_ticks : of all processes that are neither this script's nor the lab's nor the kernel's (PF_KTHREAD, 0x200000), up to
+# an offset, with those of their children that have ended: what somebody else took meanwhile, from whichever core.
+foreign_ticks() {
+    local host own
+    own=$(process_tree $$; for host in $(lab_hosts); do ip netns pids "$lab_name-$host" 2>/dev/null || true; done)
+    cat /proc/[0-9]*/stat 2>/dev/null | awk -v own="$own" '
+        BEGIN { split(own, list, "\n"); for (i in list) is_own[list[i]] = 1 }
+        { id = $1; sub(/^.*\) /, "") }
+        int($7 / 2097152) % 2 == 0 && !(id in is_own) { sum += $12 + $13 + $14 + $15 }
+        END { print sum + 0 }' || true
+}
+
+# foreign_begin; foreign_percent : what somebody else took since, in percent of one core.
+foreign_begin() {
+    foreign_since=$(foreign_ticks)
+    foreign_from=${EPOCHREALTIME/[.,]/}
+}
+
+foreign_percent() {
+    jq -n "[($(foreign_ticks) - $foreign_since) / $kTicksPerSecond / (${EPOCHREALTIME/[.,]/} - $foreign_from) * 1e8, 0] | max"
+}
+
 allowed_cpus() {
     local part
     taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=- read -r part last; do seq "$part" "${last:-$part}"; done

@@ -13,7 +13,7 @@ readonly kWarmSeconds=1
 run_wrk() {
     local options=()
     [ "$1" = requests ] || options+=(-H 'Connection: close')
-    lab run client1 taskset -c "$(IFS=,; echo "${other_cpus[*]}")" wrk --threads "$load_threads" --connections "$kConnections" \
+    lab run client1 wrk --threads "$load_threads" --connections "$kConnections" \
         --duration "${2}s" --latency "${options[@]}" "$target"
 }
 
@@ -34,28 +34,33 @@ wrk_json() {
         /Non-2xx/ { failed += $NF }
         END {
             if (!time) exit 1
-            printf "{\"answers\": %d, \"failed\": %d, \"seconds\": %.3f, \"p50_us\": %.0f, \"p99_us\": %.0f}\n", answers, failed, time, median, late
+            printf "{\"answers\": %d, \"failed\": %d, \"seconds\": %.3f, ", answers, failed, time
+            printf "\"p50_us\": %.0f, \"p99_us\": %.0f}\n", median, late
         }'
 }
 
 # measure_load CONTENDER LOAD SECONDS : one cell of the table.
 measure_load() {
-    local contender=$1 load=$2 seconds=$3 before after answer
+    local contender=$1 load=$2 seconds=$3 before after foreign answer
     run_wrk "$load" "$kWarmSeconds" >/dev/null
+    foreign_begin
     before=$(cpu_ticks "${balancer_pids[@]}")
     run_wrk "$load" "$seconds" >"$work/wrk.txt"
     after=$(cpu_ticks "${balancer_pids[@]}")
+    foreign=$(foreign_percent)
     answer=$(wrk_json <"$work/wrk.txt") || die "wrk said nothing that is understood: $(tail -n 1 "$work/wrk.txt")"
     [ "$(jq .answers <<<"$answer")" -gt 0 ] || die "$contender answered no request"
     record "$(jq -nc --arg contender "$contender" --arg load "$load" --argjson answer "$answer" --argjson tick "$kTicksPerSecond" \
-        --argjson cpus "$(nproc --all)" --arg before "$before" --arg after "$after" '
-        ([$before, $after] | map(split(" ") | map(tonumber)) | transpose | map((.[1] - .[0]) / $tick)) as [$processes, $core, $machine, $elapsed]
+        --argjson cpus "$(nproc --all)" --arg before "$before" --arg after "$after" --argjson foreign "$foreign" '
+        ([$before, $after] | map(split(" ") | map(tonumber)) | transpose | map((.[1] - .[0]) / $tick))
+            as [$processes, $core, $machine, $elapsed]
         | ($answer.answers / 1e6) as $millions
         | {part: "lab", $contender, $load} + $answer + {
             per_second: ($answer.answers / $answer.seconds),
             balancer_cpu_seconds_per_million: ($processes / $millions),
             core_busy_seconds_per_million: ($core / $millions),
             machine_busy_seconds_per_million: ($machine / $millions),
+            foreign_percent: $foreign,
             core_busy_percent: ($core / $elapsed * 100),
             machine_busy_percent: ($machine / $elapsed / $cpus * 100)}')"
     say "$contender, $load: $(jq -n "$(jq '.answers / .seconds' <<<"$answer") | round") a second"

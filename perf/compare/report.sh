@@ -4,7 +4,7 @@
 # perf/compare.sh.
 
 machine_json() {
-    jq -n --arg cpu "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -1)" --argjson cores "$(nproc)" \
+    jq -n --arg cpu "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -1)" --argjson cores "$(nproc --all)" \
         --arg kernel "$(uname -r)" --argjson hugepages "$(awk '$1 == "HugePages_Total:" { print $2 }' /proc/meminfo)" \
         '{$cpu, $cores, $kernel, $hugepages}'
 }
@@ -33,7 +33,7 @@ summarise() {
 }
 
 readonly kPacketRow='%-38s %12s %12s\n'
-readonly kForeignPercentMax=10
+readonly kForeignPercentMax=5
 readonly kLabRow='%-13s %10s %8s %8s %12s %12s %12s %9s %9s %7s\n'
 
 print_packets() {
@@ -89,12 +89,6 @@ print_lab_notes() {
     cat <<END
 
 What this shows, and what not:
-END
-    # With nobody balancing, that core has nothing to do.
-    jq -r --argjson most "$kForeignPercentMax" '
-        [.medians.lab.none[]?.core_busy_percent] | max // 0 | select(. > $most)
-        | "- The balancer'"'"'s core was busy for \(round) % of the time while nobody balanced: measure again on a quiet machine."' "$1"
-    cat <<END
 - The balancer has CPU $balancer_cpu; client, router and backends have CPU ${other_cpus[*]}. Where its core is not busy, the rate is
   the others' limit, not the balancer's: then compare CPU seconds, not rates. "none" is that limit: the client asks one backend directly.
 - "balancer" is utime + stime of its processes. "its-core" has the kernel's packet work on its core too. "machine" has everything,
@@ -115,4 +109,7 @@ print_report() {
     print_packets "$1"
     print_lab "$1"
     print_lab_notes "$1"
+    jq -r --argjson most "$kForeignPercentMax" '
+        .measured as $all | [$all[].foreign_percent // 0 | select(. > $most)] | select(length > 0)
+        | "\nIn \(length) of \($all | length) measurements somebody else used up to \(max | round) % of a core: measure again on a quiet machine."' "$1"
 }

@@ -19,7 +19,8 @@ testpmd_measure() {
     local mode=$1 seconds=$2 log=$work/testpmd-$1.log
     mkdir -p "$work/runtime"
     coproc TESTPMD {
-        RUNTIME_DIRECTORY=$work/runtime exec dpdk-testpmd --no-huge -m "$kTestpmdMemoryMb" --no-pci --no-shconf --no-telemetry \
+        RUNTIME_DIRECTORY=$work/runtime exec taskset -c "$all_cpus" dpdk-testpmd \
+            --no-huge -m "$kTestpmdMemoryMb" --no-pci --no-shconf --no-telemetry \
             --main-lcore "${other_cpus[0]}" -l "${other_cpus[0]},$balancer_cpu" --vdev="net_null0,size=$kTestpmdPacketSize" -- \
             -i --forward-mode="$mode" --nb-cores=1 --total-num-mbufs="$kTestpmdBuffers" --no-lsc-interrupt >"$log" 2>&1
     }
@@ -64,9 +65,10 @@ testpmd_abandon() {
 testpmd_round() {
     local mode
     for mode in io macswap; do
+        foreign_begin
         testpmd_measure "$mode" "$1"
-        record "$(jq -nc --arg mode "$mode" --argjson pps "$testpmd_pps" \
-            '{part: "testpmd", contender: $mode, mpps: ($pps / 1e6), ns_per_packet: (1e9 / $pps)}')"
+        record "$(jq -nc --arg mode "$mode" --argjson pps "$testpmd_pps" --argjson foreign "$(foreign_percent)" \
+            '{part: "testpmd", contender: $mode, mpps: ($pps / 1e6), ns_per_packet: (1e9 / $pps), foreign_percent: $foreign}')"
         say "testpmd $mode: $(jq -n "1e9 / $testpmd_pps * 100 | round / 100") ns a packet"
     done
 }
