@@ -44,7 +44,8 @@ print_packets() {
     printf "$kPacketRow" '' ns/packet Mpps
     jq -r '
         def tenths: . * 10 | round | "\(. / 10 | floor).\(. % 10)";
-        def row($name): select(.) | [$name, (.ns_per_packet | tenths), (.mpps // (1000 / .ns_per_packet) | tenths)] | @tsv;
+        def rate($name): if $name | endswith("net") then "-" else 1000 / . | tenths end;     # no rate that anything ran at
+        def row($name): select(.) | .ns_per_packet | [$name, tenths, rate($name)] | @tsv;
         .medians | (.testpmd.io | row("testpmd io")), (.testpmd.macswap | row("testpmd macswap")),
         (.mpps.fairlead | select(.)
             | ([.io_ns_per_packet, "mpps.sh io"], [.macswap_ns_per_packet, "mpps.sh macswap"],
@@ -111,5 +112,6 @@ print_report() {
     print_lab_notes "$1"
     jq -r --argjson most "$kForeignPercentMax" '
         .measured as $all | [$all[].foreign_percent // 0 | select(. > $most)] | select(length > 0)
-        | "\nIn \(length) of \($all | length) measurements somebody else used up to \(max | round) % of a core: measure again on a quiet machine."' "$1"
+        | "\nIn \(length) of \($all | length) measurements somebody else used up to \(max | round) % of a core: measure again on a "
+          + "quiet machine."' "$1"
 }

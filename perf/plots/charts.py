@@ -84,24 +84,23 @@ def conditions(chart, *names):
         "new_flows_percent": lambda value: f"{value:g} % new flows",
         "updates_per_second": lambda value: f"{value:g} updates a second" if value else None,
         "workers": lambda value: "1 core" if value == 1 else f"{value} cores",
-        "build": lambda value: f"build {value}",
     }
     said = [words[name](chart.parameters[name]) for name in names if chart.parameters.get(name) is not None]
     return ", ".join(phrase for phrase in said if phrase)
 
 
-def median_of(chart):
-    if not chart.rounds or not chart.seconds:
-        return ""
-    return f"; {chart.rounds} rounds of {chart.seconds:g} s, medians"
+def setting(chart):
+    """Where and how it was measured."""
+    rounds = f"{chart.rounds} rounds of {chart.seconds:g} s, medians" if chart.rounds and chart.seconds else None
+    return "; ".join(phrase for phrase in (chart.machine, chart.parameters["build"], rounds) if phrase)
 
 
 def draw_flows(chart, path):
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     top = write_head(figure, "Nanoseconds a packet, by open flows", [
-        conditions(chart, "workers", "size", "forwarding", "services", "backends", "new_flows_percent", "updates_per_second", "build"),
-        chart.machine + median_of(chart),
-        "VPP, Katran: measured on the same kind of machine. Net: less what making the packets costs."])
+        conditions(chart, "workers", "size", "forwarding", "services", "backends", "new_flows_percent", "updates_per_second"),
+        setting(chart),
+        "VPP, Katran: measured on the same kind of machine. Net: less io, the same packets sent on as they came."])
     figure.subplots_adjust(left=0.095, right=0.765, top=top, bottom=0.115)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -140,9 +139,9 @@ def draw_flows(chart, path):
 def draw_sizes(chart, path):
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     top = write_head(figure, "Millions of packets a second, by frame size", [
-        conditions(chart, "workers", "flows", "forwarding", "services", "backends", "new_flows_percent", "updates_per_second", "build"),
-        chart.machine + median_of(chart),
-        "Grey: what a link carries. Without a NIC: packets are made and taken in memory. IMIX: 64, 594 and 1,518 bytes, 7:4:1."])
+        conditions(chart, "workers", "flows", "forwarding", "services", "backends", "new_flows_percent", "updates_per_second"),
+        setting(chart),
+        "Grey: what a link carries. Fairlead, gross: with writing the packets, in memory, without a NIC. IMIX: 64, 594, 1,518 bytes, 7:4:1."])
     figure.subplots_adjust(left=0.095, right=0.785, top=top, bottom=0.125)
     axes.set_xscale("log")
     axes.set_yscale("log")

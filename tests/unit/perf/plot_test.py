@@ -84,12 +84,17 @@ class Runs(InDirectory):
         chart = data.flows_chart(self.read(bare, bare | {"flows": 2}))
         self.assertEqual([line.name for line in chart.series], ["warm"])
 
+    def test_one_pipeline_by_itself_has_no_net_time_and_is_in_no_line(self):
+        runs = self.read(run_of(), run_of(flows=2), *(run_of(pipeline="macswap", flows=flows, ns_per_packet=None) for flows in (1, 2, 3)))
+        self.assertEqual(data.flows_chart(runs).series[0].points, [(2, 12.0), (1000, 12.0)])
+
     def test_an_error_names_file_line_and_field(self):
         without = run_of()
         del without["ns_per_packet"]
         for records, error in (
             ((run_of(), without), "mpps.jsonl:2: ns_per_packet: is missing"),
             ((run_of(), "", run_of(flows="many")), 'mpps.jsonl:3: flows: a number above 0, not "many"'),
+            ((run_of(ns_per_packet=None),), "mpps.jsonl:1: ns_per_packet: a number above 0, not null"),
             ((run_of(mpps=0),), "mpps.jsonl:1: mpps: a number above 0, not 0"),
             ((run_of(mpps=float("nan")),), "mpps.jsonl:1: mpps: a number above 0, not NaN"),
             ((run_of(machine={"cpu": "A CPU", "cores": 2}),), "mpps.jsonl:1: machine.kernel: is missing"),
@@ -170,7 +175,7 @@ class Plot(InDirectory):
         self.write("mpps.jsonl", {"flows": 1})
         done = self.plot()
         self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertEqual(done.stderr, f"plot: {self.directory}/mpps.jsonl:1: ns_per_packet: is missing\n")
+        self.assertEqual(done.stderr, f"plot: {self.directory}/mpps.jsonl:1: mpps: is missing\n")
 
     def test_nothing_to_draw_fails(self):
         done = self.plot()
