@@ -9,7 +9,8 @@ declare -A kPackages=(
              protobuf-compiler-grpc libfmt-dev libspdlog-dev prometheus-cpp-dev libmnl-dev nlohmann-json3-dev
              libgtest-dev libbenchmark-dev libcpp-httplib-dev libcurl4-openssl-dev libpcap-dev linux-libc-dev jq"
     [run]="iproute2 iputils-ping ethtool procps util-linux nginx haproxy curl jq python3"
-    [test]="python3-scapy libclang-rt-14-dev gcc valgrind"
+    [test]="python3-scapy python3-matplotlib libclang-rt-14-dev gcc valgrind"
+    [perf]="wrk dpdk-dev libnginx-mod-stream valgrind python3-matplotlib"
 )
 
 # missing_packages PURPOSE... : prints those that dpkg does not know as installed.
