@@ -95,7 +95,7 @@ void add_options(CLI::App &app, Options &options, Texts &texts) {
     app.add_option("--vip-port", options.vip_port, "its port")->check(CLI::Range(1, 65535))->capture_default_str();
     app.add_option("--protocol", options.protocol, "tcp or udp")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Protocol>{{"tcp", Protocol::kTcp}, {"udp", Protocol::kUdp}}))
-        ->default_str("tcp");
+        ->option_text("tcp|udp=tcp");
     app.add_option("--source-network", texts.source_network, "the clients' addresses; default: 198.18.0.0/16");
     app.add_option("--flows", options.flow_count, "open at once; each begins with a SYN, and its packets are drawn at random")
         ->check(CLI::Range(1U, kFlowCountMax))
@@ -121,11 +121,11 @@ void add_options(CLI::App &app, Options &options, Texts &texts) {
     app.add_option("--lcores", texts.lcores, "the CPU to run on");
     app.add_option("--idle", options.idle, "poll: never sleep; backoff: sleep while nothing is due, for CPUs that are shared")
         ->transform(CLI::CheckedTransformer(std::map<std::string, io::Idle>{{"poll", io::Idle::kPoll}, {"backoff", io::Idle::kBackoff}}))
-        ->default_str("poll");
+        ->option_text("poll|backoff=poll");
     app.add_option("--hugepages", options.hugepages, "auto: where enough are free")
         ->transform(CLI::CheckedTransformer(std::map<std::string, io::HugepageUse>{
             {"auto", io::HugepageUse::kAuto}, {"on", io::HugepageUse::kOn}, {"off", io::HugepageUse::kOff}}))
-        ->default_str("auto");
+        ->option_text("auto|on|off=auto");
 }
 
 io::Result<void> take_ports(Options &options, const Texts &texts) {

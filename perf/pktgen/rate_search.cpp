@@ -23,8 +23,8 @@ bool RateSearch::judge(const TrialOutcome &outcome) noexcept {
     if (trial_count_++ == 0) judge_first(outcome, passes, reached);
     else judge_further(passes, reached);
     if (is_over_) return passes;
-    if (fell_behind_ == 0) asked_pps_ = (passed_pps_ + failed_pps_) / 2;
-    is_over_ = failed_pps_ - passed_pps_ <= failed_pps_ * terms_.resolution_percent / 100 || asked_pps_ < kRateMin_pps ||
+    if (fell_behind_ == 0) asked_pps_ = std::max((passed_pps_ + failed_pps_) / 2, kRateMin_pps);
+    is_over_ = failed_pps_ - passed_pps_ <= failed_pps_ * terms_.resolution_percent / 100 || failed_pps_ <= kRateMin_pps ||
                trial_count_ == kTrialCountMax;
     return passes;
 }

@@ -101,7 +101,7 @@ check "latencies are reported, in order" same \
 
 report=$(pktgen --rate "$kRate" --seconds 0.5 --size 1518)
 check "so does everything in frames of 1518 bytes" same "$(field '.trial | [.sent > 0, .lost] | @csv' "$report")" "true,0"
-report=$(pktgen --search --loss 0 --rate 40k --trial-seconds 0.5 --resolution 20)
+report=$(pktgen --search --loss 0 --rate 400k --trial-seconds 0.4 --resolution 25)
 note "search: $(jq -c .search <<<"$report")"
 check "a search ends with a throughput" compare "$(field .search.throughput_pps "$report")" ">" 0
 check "the trial at that rate lost nothing" same "$(trial .lost)" 0
