@@ -15,7 +15,7 @@ namespace fairlead::pktgen {
 
 namespace {
 
-constexpr unsigned kFlowCountMax = 50'000'000; // 2.4 GB of records
+constexpr unsigned kFlowCountMax = 50'000'000; // 4 GB of records
 constexpr double kRateMin_pps = 1;
 constexpr double kRateMax_pps = 1e9;
 constexpr double kSecondsMin = 0.1;
@@ -88,7 +88,8 @@ struct Texts {
 void add_options(CLI::App &app, Options &options, Texts &texts) {
     constexpr const char *kPorts = "af_xdp:IFACE, pcap:rx=FILE,tx=FILE, ring:NAME, null or pci:ADDRESS";
     const CLI::Range seconds(kSecondsMin, kSecondsMax);
-    app.add_option("--port", texts.port, fmt::format("where packets are sent, and where they return: {}", kPorts))->required();
+    app.add_option("--port", texts.port, fmt::format("where packets are sent, and where they return: {}; af_xdp takes every packet that comes to IFACE", kPorts))
+        ->required();
     app.add_option("--return-port", texts.return_port, "where they return as well, such as a backend's place; default: --port alone");
     app.add_option("--gateway-mac", texts.gateway_mac, "link-layer destination of what is sent: the balancer, or the router before it")->required();
     app.add_option("--vip", texts.vip, "IPv4 address that is balanced")->required();

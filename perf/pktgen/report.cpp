@@ -118,8 +118,9 @@ bool has_fallen_behind(const Trial &trial) noexcept {
 }
 
 std::string format_step(const SearchStep &step) {
-    return fmt::format("trial      {} ({}): {} of {} returned, {:.4f} % lost, {}", format_rate(step.outcome.achieved_pps),
-                       format_asked(step.asked_pps), step.outcome.returned, step.outcome.sent, step.outcome.loss_percent(),
+    const auto missed = step.receive_missed != 0 ? fmt::format("; {} of them by the meter itself", step.receive_missed) : "";
+    return fmt::format("trial      {} ({}): {} of {} returned, {:.4f} % lost{}: {}", format_rate(step.outcome.achieved_pps),
+                       format_asked(step.asked_pps), step.outcome.returned, step.outcome.sent, step.outcome.loss_percent(), missed,
                        step.passed ? "passed" : "failed");
 }
 
@@ -165,7 +166,7 @@ std::string format_json(const Report &report) {
     Json trials = Json::array();
     for (const auto &step : report.steps)
         trials.push_back({{"asked_pps", step.asked_pps}, {"achieved_pps", step.outcome.achieved_pps}, {"sent", step.outcome.sent},
-                          {"returned", step.outcome.returned}, {"passed", step.passed}});
+                          {"returned", step.outcome.returned}, {"receive_missed", step.receive_missed}, {"passed", step.passed}});
     json["search"] = {{"throughput_pps", report.search->throughput_pps()},
                       {"loss_percent", report.options.loss_percent},
                       {"resolution_percent", report.options.resolution_percent},

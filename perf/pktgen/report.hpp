@@ -16,6 +16,7 @@ namespace fairlead::pktgen {
 struct SearchStep {
     double asked_pps;
     TrialOutcome outcome;
+    wire::u64 receive_missed; ///< as Trial has it: what failed the trial may have been the meter
     bool passed;
 };
 

@@ -125,9 +125,11 @@ Generator::Setup make_setup(const Options &options, std::span<const io::Port> po
     Generator::Setup setup{.send_port = ports.front().id(), .pool = ports.front().pool(0), .receive_queues = {}, .templates = {},
                            .sizes = {}, .opening_share = options.syn_percent / 100, .idle = options.idle,
                            .ticks_per_s = measure_tsc_rate()};
-    for (const auto &port : ports)
+    for (const auto &port : ports) {
+        if (port.plan().spec.kind == io::PortKind::kNull) continue; // receives without end what nobody sent
         for (unsigned queue = 0; queue < port.plan().queue_count; ++queue)
             setup.receive_queues.push_back({port.id(), static_cast<std::uint16_t>(queue)});
+    }
     const Target target{.gateway_mac = options.gateway_mac, .own_mac = ports.front().mac(), .vip = options.vip,
                         .vip_port = options.vip_port, .protocol = options.protocol};
     std::vector<unsigned> distinct;
@@ -191,7 +193,7 @@ class Measurement {
             if (stop.load(std::memory_order_relaxed)) break; // cut short: evidence for nothing
             const auto before_pps = search.throughput_pps();
             const bool passed = search.judge(trial.outcome());
-            report_.steps.push_back({.asked_pps = *rate_pps, .outcome = trial.outcome(), .passed = passed});
+            report_.steps.push_back({.asked_pps = *rate_pps, .outcome = trial.outcome(), .receive_missed = trial.receive_missed, .passed = passed});
             if (!options.prints_json) fmt::print(stderr, "{}\n", format_step(report_.steps.back()));
             if (search.throughput_pps() > before_pps || search.throughput_pps() == 0) report_.trial = trial;
         }

@@ -65,31 +65,33 @@ END
 }
 agree_at_all() { [ "$(status_of '.dataplane.is_connected')" = true ]; }
 
-# pktgen OPTION... : TCP to the VIP, reported as JSON; bounded in time, whatever it does.
+# pktgen OPTION... : from gen to the VIP, reported as JSON; bounded in time, whatever it does.
 pktgen() {
     timeout --kill-after 5 30 "$programs/fairlead-pktgen" --port af_xdp:gen --gateway-mac "$kBalancerMac" --vip "$kVip" \
         --flows "$kFlows" --open-rate 10k --idle backoff --json "$@"
 }
 
-add_backend_meanwhile() {
+# meanwhile COMMAND... : a second from now.
+meanwhile() {
     sleep 1
-    fairlead backend add web 10.20.0.34 >/dev/null
+    fairlead "$@" >/dev/null
 }
 
 lay_cable
 start_balancer || { echo "# the balancer is not ready"; exit 1; }
-fairlead service add web --vip "$kVip" --port 80 --protocol tcp >/dev/null
+# No health checks: there is nobody at the backends' addresses, and dead ones lose their flows.
+fairlead service add web --vip "$kVip" --port 80 --protocol tcp --health none >/dev/null
 for number in 1 2 3; do fairlead backend add web "10.20.0.$((30 + number))" >/dev/null; done
 check "the dataplane has the service" wait_until 10 agree
 
-add_backend_meanwhile &
-adder=$!
+meanwhile backend add web 10.20.0.34 &
+change=$!
 report=$(pktgen --rate "$kRate" --seconds 3 --syn 2)
 trial() { field ".trial$1" "$report"; }
 note "at $kRate a second: $(jq -c '.trial | del(.latency_ns)' <<<"$report")"
 note "latency, ns: $(jq -c .trial.latency_ns <<<"$report")"
 note "backends: $(jq -c .backends <<<"$report")"
-check "a backend is added meanwhile" wait "$adder"
+check "a backend is added meanwhile" wait "$change"
 check "it gets flows that open later" same "$(field '.backends | length' "$report")" 4
 check "every flow's first packet returns" same "$(field '.opening.returned' "$report")" "$kFlows"
 check "the generator keeps its rate" compare "$(trial .achieved_pps)" ">=" "$kRate * 0.9"
@@ -99,8 +101,22 @@ check "no flow moves" same "$(trial .flows.moved)" 0
 check "latencies are reported, in order" same \
     "$(field '.trial.latency_ns | .min > 0 and ([.min, .p50, .p90, .p99, ."p99.9", .max] | . == sort)' "$report")" true
 
+meanwhile backend remove web 10.20.0.33 --force &
+change=$!
+report=$(pktgen --rate "$kRate" --seconds 2.5)
+note "moved: $(trial .flows.moved) of $(trial .flows.sent) flows; backends: $(jq -c .backends <<<"$report")"
+check "a backend is taken away meanwhile" wait "$change"
+check "that its flows move is seen" compare "$(trial .flows.moved)" ">" "$kFlows / 10"
+check "and that the others' do not" compare "$(trial .flows.moved)" "<" "$kFlows / 2"
+check "none is lost on the way" same "$(trial .lost)" 0
+
 report=$(pktgen --rate "$kRate" --seconds 0.5 --size 1518)
 check "so does everything in frames of 1518 bytes" same "$(field '.trial | [.sent > 0, .lost] | @csv' "$report")" "true,0"
+fairlead service add dns --vip "$kVip" --port 53 --protocol udp --health none >/dev/null
+fairlead backend add dns 10.20.0.31 >/dev/null
+check "the dataplane has the second service" wait_until 10 agree
+report=$(pktgen --protocol udp --vip-port 53 --imix --rate "$kRate" --seconds 0.5)
+check "and everything of UDP in frames of three sizes" same "$(field '.trial | [.sent > 0, .lost] | @csv' "$report")" "true,0"
 report=$(pktgen --search --loss 0 --rate 400k --trial-seconds 0.4 --resolution 25)
 note "search: $(jq -c .search <<<"$report")"
 check "a search ends with a throughput" compare "$(field .search.throughput_pps "$report")" ">" 0
