@@ -45,7 +45,9 @@ class RateSearch {
 
     /// The highest rate that has passed; 0: none has.
     [[nodiscard]] double throughput_pps() const noexcept { return passed_pps_; }
-    /// The generator could do no more: the device's throughput is at least this.
+    /// The lowest rate that has failed; 0: none has.
+    [[nodiscard]] double failed_pps() const noexcept { return failed_pps_; }
+    /// The generator could do no more: the device's throughput is this or more, but less than failed_pps() if there is one.
     [[nodiscard]] bool is_generator_limited() const noexcept { return is_generator_limited_; }
     /// The highest rate there was passed.
     [[nodiscard]] bool is_at_rate_max() const noexcept { return is_at_rate_max_; }

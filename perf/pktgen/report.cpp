@@ -57,9 +57,10 @@ void add_opening(Text out, const Report &report) {
 void add_search(Text out, const Report &report) {
     for (const auto &step : report.steps) fmt::format_to(out, "{}\n", format_step(step));
     const auto &search = *report.search;
-    const char *note = "";
-    if (search.is_generator_limited()) note = ", and the generator can do no more: the device can";
-    else if (search.is_at_rate_max()) note = ", the highest rate that was to be tried";
+    std::string note;
+    if (search.is_at_rate_max()) note = "; it is the highest rate that was to be tried";
+    if (search.is_generator_limited()) note = "; it is this or more, the generator fell behind above it";
+    if (search.failed_pps() > 0) note += fmt::format("; the device lost more at {}", format_rate(search.failed_pps()));
     fmt::format_to(out, "throughput {} with at most {} % lost, {} trials of {} s{}\n", format_rate(search.throughput_pps()),
                    report.options.loss_percent, report.steps.size(), report.options.trial_seconds, note);
     if (search.throughput_pps() > 0) fmt::format_to(out, "the trial at that rate:\n");
@@ -168,6 +169,7 @@ std::string format_json(const Report &report) {
         trials.push_back({{"asked_pps", step.asked_pps}, {"achieved_pps", step.outcome.achieved_pps}, {"sent", step.outcome.sent},
                           {"returned", step.outcome.returned}, {"receive_missed", step.receive_missed}, {"passed", step.passed}});
     json["search"] = {{"throughput_pps", report.search->throughput_pps()},
+                      {"failed_pps", report.search->failed_pps()},
                       {"loss_percent", report.options.loss_percent},
                       {"resolution_percent", report.options.resolution_percent},
                       {"trial_seconds", report.options.trial_seconds},

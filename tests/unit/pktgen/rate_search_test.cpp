@@ -43,6 +43,7 @@ TEST(RateSearch, FindsTheRateOfAnyDeviceWithinItsResolution) {
             const auto found = search({device_pps, 1e7}, {.rate_max_pps = 0, .loss_percent = 0, .resolution_percent = resolution});
             EXPECT_LE(found.search.throughput_pps(), device_pps + 1e-6);
             EXPECT_GE(found.search.throughput_pps(), device_pps * (1 - 1.01 * resolution / 100)) << device_pps << " " << resolution;
+            EXPECT_GT(found.search.failed_pps(), device_pps);
             EXPECT_LE(found.asked.size(), RateSearch::kTrialCountMax);
             EXPECT_FALSE(found.search.is_generator_limited());
         }

@@ -44,6 +44,16 @@ TEST(Report, SaysWhenTheGeneratorWasTheLimitAndWhenTheMeterWas) {
     EXPECT_EQ(step, "trial      2.000 Mpps (as fast as it goes): 90 of 100 returned, 10.0000 % lost; 7 of them by the meter itself: failed");
 }
 
+TEST(Report, OfASearchSaysBetweenWhichRatesTheThroughputIs) {
+    auto report = sample();
+    report.search = RateSearch({.rate_max_pps = 2000, .loss_percent = 0, .resolution_percent = 10});
+    report.search->judge({.achieved_pps = 2000, .sent = 2000, .returned = 1000});
+    for (int i = 0; i < 2; ++i) report.search->judge({.achieved_pps = 900, .sent = 900, .returned = 900});
+    const auto text = format_text(report);
+    EXPECT_TRUE(contains(text, "throughput 900 pps with at most 0 % lost")) << text;
+    EXPECT_TRUE(contains(text, "; it is this or more, the generator fell behind above it; the device lost more at 2.00 kpps\n")) << text;
+}
+
 TEST(Report, IsTheSameInJson) {
     auto report = sample();
     report.search = RateSearch({.rate_max_pps = 1000});
