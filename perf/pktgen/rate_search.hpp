@@ -54,14 +54,14 @@ class RateSearch {
 
   private:
     void judge_first(const TrialOutcome &outcome, bool passes, bool reached) noexcept;
-    void judge_further(bool passes, bool reached) noexcept;
+    void judge_further(const TrialOutcome &outcome, bool passes, bool reached) noexcept;
 
     Terms terms_;
     double asked_pps_;
     double passed_pps_ = 0;
     double failed_pps_ = 0;
     unsigned trial_count_ = 0;
-    unsigned fell_behind_ = 0; ///< trials in a row that passed at less than they were asked for
+    unsigned fell_behind_ = 0; ///< trials in a row that said nothing of the rate they were asked for
     bool is_over_ = false;
     bool is_generator_limited_ = false;
     bool is_at_rate_max_ = false;

@@ -82,6 +82,22 @@ TEST(RateSearch, AGeneratorThatFallsBehindOnceIsAskedAgain) {
     EXPECT_TRUE(search.is_generator_limited());
 }
 
+TEST(RateSearch, WhatFailsBelowTheAskedRateHasFailedAtTheRateItReached) {
+    RateSearch search({.rate_max_pps = 1000, .loss_percent = 0, .resolution_percent = 1});
+    search.judge({.achieved_pps = 1000, .sent = 1000, .returned = 900});
+    search.judge({.achieved_pps = 500, .sent = 500, .returned = 500});
+    search.judge({.achieved_pps = 600, .sent = 600, .returned = 590});
+    EXPECT_EQ(search.failed_pps(), 600);
+    ASSERT_EQ(search.next_pps(), 550);
+    const TrialOutcome disturbed{.achieved_pps = 400, .sent = 400, .returned = 390};
+    search.judge(disturbed);
+    EXPECT_EQ(search.next_pps(), 550) << "contradicts what has passed: again";
+    search.judge(disturbed);
+    EXPECT_EQ(search.next_pps(), 525);
+    EXPECT_EQ(search.failed_pps(), 550);
+    EXPECT_EQ(search.throughput_pps(), 500);
+}
+
 TEST(RateSearch, LossWithinTheAllowancePasses) {
     const Bench bench{.device_pps = 1e6, .generator_pps = 1e7, .broken_share = 0.001};
     EXPECT_EQ(search(bench, {.rate_max_pps = 0, .loss_percent = 0}).search.throughput_pps(), 0);
