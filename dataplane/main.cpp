@@ -13,7 +13,7 @@ int main(int argc, char **argv) {
     const auto parsed = io::parse_options(argc, argv);
     if (const auto *exit = std::get_if<io::Exit>(&parsed)) return exit->code;
     const auto &options = std::get<io::Options>(parsed);
-    io::start_log(options.log_level);
+    io::start_log(options.log_level, "fairlead-dataplane");
     if (const auto ran = io::run_dataplane(options); !ran) {
         fmt::print(stderr, "fairlead-dataplane: {}\n", ran.error());
         return EX_CONFIG;

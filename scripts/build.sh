@@ -73,7 +73,7 @@ fi
 ninja -C "$directory" "${jobs[@]}" "${targets[@]}"
 
 mkdir -p "$directory/bin"
-for program in fairlead-dataplane fairleadd fairlead fairlead-backend unbroken synflood udp_load udp_echo; do
+for program in fairlead-dataplane fairleadd fairlead fairlead-backend fairlead-pktgen unbroken synflood udp_load udp_echo; do
     built=$(cd "$directory" && find . -mindepth 2 -maxdepth 4 -name "$program" -type f -perm -u+x -print -quit)
     if [ -n "$built" ]; then
         ln -sfn "../${built#./}" "$directory/bin/$program"

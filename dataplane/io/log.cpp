@@ -69,8 +69,8 @@ void restore(int number, int kept) {
 
 } // namespace
 
-void start_log(const std::string &level) {
-    auto logger = std::make_shared<spdlog::logger>("fairlead-dataplane", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+void start_log(const std::string &level, const std::string &program) {
+    auto logger = std::make_shared<spdlog::logger>(program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
     logger->set_level(spdlog::level::from_str(level));
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %n: %v");
     logger->flush_on(spdlog::level::trace);

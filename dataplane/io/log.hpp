@@ -11,7 +11,8 @@
 namespace fairlead::io {
 
 /// @param level spdlog's name of it: trace, debug, info, warning, error, off.
-void start_log(const std::string &level);
+/// @param program that each line names.
+void start_log(const std::string &level, const std::string &program);
 
 /// From here on what the libraries complain about is logged at once.
 void end_log_startup();

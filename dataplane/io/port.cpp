@@ -69,8 +69,8 @@ std::pair<std::string, std::string> virtual_device(const PortPlan &plan) {
     case PortKind::kAfXdp:
         // busy_budget 0: with it, each empty poll would be a system call.
         return {fmt::format("net_af_xdp{}", plan.index),
-                fmt::format("iface={},start_queue=0,queue_count={},busy_budget=0,xdp_prog={}", spec.name, plan.queue_count,
-                            plan.steer_object.string())};
+                fmt::format("iface={},start_queue=0,queue_count={},busy_budget=0{}{}", spec.name, plan.queue_count,
+                            plan.steer_object.empty() ? "" : ",xdp_prog=", plan.steer_object.string())};
     case PortKind::kPcap: {
         const auto rx = spec.rx_file.empty() ? std::string() : "rx_pcap=" + spec.rx_file;
         const auto tx = spec.tx_file.empty() ? std::string() : "tx_pcap=" + spec.tx_file;

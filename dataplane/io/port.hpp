@@ -27,7 +27,7 @@ struct PortPlan {
     unsigned index = 0;       ///< among the program's ports
     unsigned queue_count = 1;
     unsigned mtu = 1500;      ///< of the device
-    std::filesystem::path steer_object; ///< kAfXdp
+    std::filesystem::path steer_object; ///< kAfXdp; empty: libxdp's own program, which brings every packet
     unsigned held_buffer_count = 0;     ///< of each queue: what someone keeps of its packets all the time
 
     [[nodiscard]] std::size_t memory_bytes() const { return queue_count * PacketPool::memory_bytes(spec.kind, mtu, held_buffer_count); }
@@ -49,6 +49,8 @@ class Port {
     [[nodiscard]] std::uint16_t id() const { return id_; }
     [[nodiscard]] const PortPlan &plan() const { return plan_; }
     [[nodiscard]] const core::MacAddress &mac() const { return mac_; }
+    /// Whoever sends packets of its own on a queue takes them from here: AF_XDP sends no others without a copy.
+    [[nodiscard]] rte_mempool *pool(unsigned queue) const { return pools_[queue].get(); }
 
   private:
     explicit Port(PortPlan plan) : plan_(std::move(plan)) {}

@@ -14,7 +14,7 @@ int main(int argc, char **argv) {
     const auto parsed = mpps::parse_options(argc, argv);
     if (const auto *exit = std::get_if<mpps::Exit>(&parsed)) return exit->code;
     const auto &options = std::get<mpps::Options>(parsed);
-    io::start_log("warning");
+    io::start_log("warning", "mpps");
     try {
         const auto measured = mpps::measure(options);
         if (!measured) {

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "perf/pktgen/flow_table.hpp"
+
+#include <bit>
+
+namespace fairlead::pktgen {
+
+using namespace wire;
+
+namespace {
+
+constexpr u32 kWindow = 64; // of FlowRecord::seen
+
+/// Counts one packet of a flow by its sequence: RFC 4303, section 3.4.3, has such a window against replays.
+void count_sequence(FlowRecord &record, u32 sequence) noexcept {
+    if (!record.has_returned) {
+        record.has_returned = true;
+        record.highest = sequence;
+        record.seen = 1;
+        ++record.returned;
+        return;
+    }
+    if (sequence > record.highest) {
+        const u32 step = sequence - record.highest;
+        record.seen = step < kWindow ? record.seen << step | 1 : 1;
+        record.highest = sequence;
+        ++record.returned;
+        return;
+    }
+    const u32 back = record.highest - sequence;
+    const u64 bit = back < kWindow ? u64{1} << back : 0; // further back nobody knows: it counts as late, not as twice
+    if ((record.seen & bit) != 0) {
+        ++record.duplicates;
+        return;
+    }
+    record.seen |= bit;
+    ++record.returned;
+    ++record.reordered;
+}
+
+} // namespace
+
+u32 SourceNetwork::host_count() const noexcept {
+    const u64 addresses = u64{1} << (32 - prefix_length);
+    return static_cast<u32>(prefix_length < 31 ? addresses - 2 : addresses);
+}
+
+FlowTable::FlowTable(unsigned flow_count, std::size_t ended_count, SourceNetwork network, u32 vip)
+    : flow_count_(flow_count), network_(network), host_count_(network.host_count()), vip_(vip),
+      records_(std::bit_ceil(flow_count + ended_count)), mask_(static_cast<u32>(records_.size() - 1)) {}
+
+u32 FlowTable::open() noexcept {
+    FlowRecord &record = this->record(next_id_);
+    add(ended_, record);
+    record = {.id = next_id_};
+    if (alive_ < flow_count_) ++alive_;
+    return next_id_++;
+}
+
+bool FlowTable::take_back(const Returned &returned) noexcept {
+    FlowRecord &record = this->record(returned.stamp.flow);
+    if (record.id != returned.stamp.flow || returned.stamp.sequence >= record.next_sequence) return false;
+    count_sequence(record, returned.stamp.sequence);
+    note_backend(record, returned.destination);
+    return true;
+}
+
+void FlowTable::note_backend(FlowRecord &record, const Destination &destination) const noexcept {
+    // A balancer that rewrites MAC addresses leaves the VIP as it is.
+    const u64 backend = destination.address == vip_ ? kIsMac | destination.mac : destination.address;
+    if (backend == record.backend) return;
+    if (destination.address == client(record.id).address) return; // a reply: it does not say who sent it
+    if (record.backend != 0) record.has_moved = true;
+    record.backend = backend;
+}
+
+void FlowTable::start_trial() noexcept {
+    ended_ = {};
+    for (auto &record : records_) {
+        record.sent = record.returned = record.duplicates = record.reordered = 0;
+        record.has_moved = false;
+    }
+}
+
+void FlowTable::add(FlowCounts &counts, const FlowRecord &record) noexcept {
+    if (record.sent == 0) return;
+    ++counts.flows;
+    counts.with_loss += record.returned < record.sent;
+    counts.moved += record.has_moved;
+    counts.returned += record.returned;
+    counts.duplicates += record.duplicates;
+    counts.reordered += record.reordered;
+}
+
+FlowCounts FlowTable::counts() const noexcept {
+    FlowCounts sum = ended_;
+    for (const auto &record : records_) add(sum, record);
+    return sum;
+}
+
+} // namespace fairlead::pktgen

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "perf/pktgen/report.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iterator>
+#include <memory>
+
+namespace fairlead::pktgen {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array<std::pair<const char *, double>, 4> kPercentiles{{{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}}};
+constexpr std::size_t kBackendsShownMax = 16;
+
+std::string format_address(wire::u32 address) {
+    return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+}
+
+std::string format_backend(wire::u64 backend) {
+    if (backend == 0) return "unknown";
+    if ((backend & kIsMac) == 0) return format_address(static_cast<wire::u32>(backend));
+    std::string text;
+    for (int shift = 40; shift >= 0; shift -= 8) text += fmt::format("{}{:02x}", shift == 40 ? "" : ":", backend >> shift & 255);
+    return text;
+}
+
+std::string format_rate(double pps) {
+    if (pps >= 1e6) return fmt::format("{:.3f} Mpps", pps / 1e6);
+    if (pps >= 1e3) return fmt::format("{:.2f} kpps", pps / 1e3);
+    return fmt::format("{:.0f} pps", pps);
+}
+
+std::string format_asked(double pps) { return pps == 0 ? "as fast as it goes" : "asked " + format_rate(pps); }
+
+double gigabits(const Trial &trial) {
+    // On the wire a frame takes preamble, start delimiter and gap as well: 20 bytes.
+    constexpr double kGapSize = 20;
+    return trial.seconds > 0 ? 8e-9 * (static_cast<double>(trial.sent_bytes) + kGapSize * static_cast<double>(trial.sent)) / trial.seconds : 0;
+}
+
+using Text = std::back_insert_iterator<std::string>;
+
+void add_opening(Text out, const Report &report) {
+    const auto &opening = report.opening;
+    fmt::format_to(out, "opened     {} flows at {}: {} first packets returned\n", opening.flows.flows,
+                   format_rate(opening.achieved_pps()), opening.returned);
+}
+
+void add_search(Text out, const Report &report) {
+    for (const auto &step : report.steps) fmt::format_to(out, "{}\n", format_step(step));
+    const auto &search = *report.search;
+    std::string note;
+    if (search.is_at_rate_max()) note = "; it is the highest rate that was to be tried";
+    if (search.is_generator_limited()) note = "; it is this or more, the generator fell behind above it";
+    if (search.failed_pps() > 0) note += fmt::format("; the device lost more at {}", format_rate(search.failed_pps()));
+    fmt::format_to(out, "throughput {} with at most {} % lost, {} trials of {} s{}\n", format_rate(search.throughput_pps()),
+                   report.options.loss_percent, report.steps.size(), report.options.trial_seconds, note);
+    if (search.throughput_pps() > 0) fmt::format_to(out, "the trial at that rate:\n");
+}
+
+void add_latency(Text out, const LatencyHistogram &latency) {
+    if (latency.count() == 0) return;
+    const auto us = [](wire::u64 ns) { return static_cast<double>(ns) / 1000; };
+    fmt::format_to(out, "latency    us: min {:.1f}", us(latency.min()));
+    for (const auto &[name, percent] : kPercentiles) fmt::format_to(out, "  {} {:.1f}", name, us(latency.percentile(percent)));
+    fmt::format_to(out, "  max {:.1f}\n", us(latency.max()));
+}
+
+void add_backends(Text out, const Report &report) {
+    if (report.backends.empty() && report.unknown_flows == 0) return;
+    fmt::format_to(out, "backends   {}:", report.backends.size());
+    std::size_t shown = 0;
+    for (const auto &[backend, flows] : report.backends) {
+        if (shown++ == kBackendsShownMax) {
+            fmt::format_to(out, " ...");
+            break;
+        }
+        fmt::format_to(out, " {} ({} flows)", format_backend(backend), flows);
+    }
+    if (report.unknown_flows != 0) fmt::format_to(out, " unknown ({} flows)", report.unknown_flows);
+    fmt::format_to(out, "\n");
+}
+
+Json json_of(const Trial &trial) {
+    Json latency{{"min", trial.latency_ns.min()}};
+    for (const auto &[name, percent] : kPercentiles) latency[name] = trial.latency_ns.percentile(percent);
+    latency["max"] = trial.latency_ns.max();
+    return {{"asked_pps", trial.asked_pps},
+            {"achieved_pps", trial.achieved_pps()},
+            {"returned_pps", trial.returned_pps()},
+            {"generator_limited", has_fallen_behind(trial)},
+            {"seconds", trial.seconds},
+            {"sent", trial.sent},
+            {"sent_gbit_s", gigabits(trial)},
+            {"returned", trial.returned},
+            {"lost", trial.sent - std::min(trial.sent, trial.returned)},
+            {"loss_percent", trial.outcome().loss_percent()},
+            {"duplicates", trial.flows.duplicates},
+            {"reordered", trial.flows.reordered},
+            {"unrecognised", trial.unrecognised},
+            {"stale", trial.stale},
+            {"receive_missed", trial.receive_missed},
+            {"flows", {{"sent", trial.flows.flows}, {"with_loss", trial.flows.with_loss}, {"moved", trial.flows.moved}}},
+            {"latency_ns", latency}};
+}
+
+} // namespace
+
+bool has_fallen_behind(const Trial &trial) noexcept {
+    return trial.asked_pps != 0 && trial.achieved_pps() < trial.asked_pps * RateSearch::kReachedShare;
+}
+
+std::string format_step(const SearchStep &step) {
+    const auto missed = step.receive_missed != 0 ? fmt::format("; {} of them by the meter itself", step.receive_missed) : "";
+    return fmt::format("trial      {} ({}): {} of {} returned, {:.4f} % lost{}: {}", format_rate(step.outcome.achieved_pps),
+                       format_asked(step.asked_pps), step.outcome.returned, step.outcome.sent, step.outcome.loss_percent(), missed,
+                       step.passed ? "passed" : "failed");
+}
+
+std::string format_text(const Report &report) {
+    std::string text;
+    const Text out(text);
+    const auto &trial = report.trial;
+    add_opening(out, report);
+    if (report.search) add_search(out, report);
+    fmt::format_to(out, "sent       {} in {:.2f} s: {} ({}), {:.3f} Gbit/s{}\n", trial.sent, trial.seconds,
+                   format_rate(trial.achieved_pps()), format_asked(trial.asked_pps), gigabits(trial),
+                   has_fallen_behind(trial) ? "; the generator was the limit" : "");
+    fmt::format_to(out, "returned   {}: {}; {} twice, {} out of order\n", trial.returned, format_rate(trial.returned_pps()),
+                   trial.flows.duplicates, trial.flows.reordered);
+    fmt::format_to(out, "lost       {} ({:.4f} %)\n", trial.sent - std::min(trial.sent, trial.returned), trial.outcome().loss_percent());
+    if (trial.receive_missed != 0)
+        fmt::format_to(out, "           {} came back and were lost here: the meter's receive queue was full\n", trial.receive_missed);
+    if (trial.unrecognised + trial.stale != 0)
+        fmt::format_to(out, "other      {} without a stamp of ours, {} too late for their trial\n", trial.unrecognised, trial.stale);
+    fmt::format_to(out, "flows      {}: {} lost something, {} moved to another backend\n", trial.flows.flows,
+                   trial.flows.with_loss, trial.flows.moved);
+    add_backends(out, report);
+    add_latency(out, trial.latency_ns);
+    if (report.was_interrupted) fmt::format_to(out, "interrupted: the figures are of what was done until then\n");
+    return text;
+}
+
+std::string format_json(const Report &report) {
+    Json backends = Json::array();
+    for (const auto &[backend, flows] : report.backends) backends.push_back({{"backend", format_backend(backend)}, {"flows", flows}});
+    Json json{{"version", FAIRLEAD_VERSION},
+              {"port", report.options.port.text},
+              {"return_port", report.options.return_port ? report.options.return_port->text : report.options.port.text},
+              {"protocol", report.options.protocol == Protocol::kTcp ? "tcp" : "udp"},
+              {"frame_sizes", report.options.frame_sizes},
+              {"syn_percent", report.options.syn_percent},
+              {"interrupted", report.was_interrupted},
+              {"opening", json_of(report.opening)},
+              {"trial", json_of(report.trial)},
+              {"backends", backends},
+              {"flows_of_unknown_backend", report.unknown_flows}};
+    if (!report.search) return json.dump(2) + "\n";
+    Json trials = Json::array();
+    for (const auto &step : report.steps)
+        trials.push_back({{"asked_pps", step.asked_pps}, {"achieved_pps", step.outcome.achieved_pps}, {"sent", step.outcome.sent},
+                          {"returned", step.outcome.returned}, {"receive_missed", step.receive_missed}, {"passed", step.passed}});
+    json["search"] = {{"throughput_pps", report.search->throughput_pps()},
+                      {"failed_pps", report.search->failed_pps()},
+                      {"loss_percent", report.options.loss_percent},
+                      {"resolution_percent", report.options.resolution_percent},
+                      {"trial_seconds", report.options.trial_seconds},
+                      {"generator_limited", report.search->is_generator_limited()},
+                      {"at_rate_max", report.search->is_at_rate_max()},
+                      {"trials", trials}};
+    return json.dump(2) + "\n";
+}
+
+io::Result<void> write_flows(const std::string &path, const FlowTable &flows) {
+    const std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen(path.c_str(), "w"), std::fclose);
+    if (!file) return std::unexpected(fmt::format("--flow-file {}: {}", path, std::strerror(errno)));
+    fmt::print(file.get(), "flow,client,port,sent,returned,duplicates,reordered,backend,moved\n");
+    for (const auto &record : flows.records()) {
+        if (record.next_sequence == 0) continue;
+        const auto client = flows.client(record.id);
+        fmt::print(file.get(), "{},{},{},{},{},{},{},{},{}\n", record.id, format_address(client.address), client.port, record.sent,
+                   record.returned, record.duplicates, record.reordered, format_backend(record.backend), record.has_moved ? 1 : 0);
+    }
+    if (std::fflush(file.get()) != 0 || std::ferror(file.get()) != 0)
+        return std::unexpected(fmt::format("--flow-file {}: {}", path, std::strerror(errno)));
+    return {};
+}
+
+} // namespace fairlead::pktgen

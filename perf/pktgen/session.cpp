@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "perf/pktgen/session.hpp"
+
+#include "dataplane/io/eal.hpp"
+#include "dataplane/io/log.hpp"
+#include "dataplane/io/memory_supply.hpp"
+#include "dataplane/io/port.hpp"
+#include "perf/pktgen/generator.hpp"
+#include "perf/pktgen/tsc_rate.hpp"
+
+#include <fmt/format.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+namespace fairlead::pktgen {
+
+namespace {
+
+constexpr std::size_t kEalBaseBytes = 16U << 20;  // DPDK's own records, and slack for alignment
+constexpr unsigned kEncapsulationMax = 128;       // what a balancer may put in front of a packet
+constexpr unsigned kMeasuringLcore = 1;           // lcore 0 is the main thread
+constexpr double kUnpacedRate_pps = 2e7;          // taken for `max` where memory is to be sized
+constexpr std::size_t kEndedFlowsMin = 1024;
+constexpr std::size_t kEndedFlowsMax = 1U << 22;
+
+std::atomic<bool> stop{false};
+
+void take_signals() {
+    struct sigaction action{};
+    action.sa_handler = [](int) { stop.store(true, std::memory_order_relaxed); };
+    ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+}
+
+/// The directory that EAL wants for a moment.
+class ScratchDirectory {
+  public:
+    [[nodiscard]] static io::Result<ScratchDirectory> make() {
+        std::string path = (std::filesystem::temp_directory_path() / "fairlead-pktgen-XXXXXX").string();
+        if (::mkdtemp(path.data()) == nullptr) return std::unexpected(fmt::format("cannot make {}: {}", path, std::strerror(errno)));
+        return ScratchDirectory(path);
+    }
+    ScratchDirectory(ScratchDirectory &&other) noexcept : path_(std::exchange(other.path_, {})) {}
+    ScratchDirectory &operator=(ScratchDirectory &&) = delete;
+    ~ScratchDirectory() {
+        std::error_code error;
+        if (!path_.empty()) std::filesystem::remove_all(path_, error);
+    }
+    [[nodiscard]] const std::filesystem::path &path() const { return path_; }
+
+  private:
+    explicit ScratchDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+    std::filesystem::path path_;
+};
+
+struct Plan {
+    io::EalOptions eal;
+    std::vector<io::PortPlan> ports; ///< the first sends
+};
+
+/// What the options mean on this machine. Changes nothing.
+io::Result<Plan> make_plan(const Options &options) {
+    Plan plan;
+    auto placement = io::place(io::allowed_cpus(), options.lcores, 1, options.idle == io::Idle::kPoll);
+    if (!placement) return std::unexpected(placement.error());
+    plan.eal.placement = std::move(*placement);
+    plan.eal.memory_bytes = kEalBaseBytes;
+    const unsigned packet_size = *std::ranges::max_element(options.frame_sizes) - kLinkOverhead;
+    std::vector specs{options.port};
+    if (options.return_port) specs.push_back(*options.return_port);
+    for (const auto &spec : specs) {
+        auto port = io::plan_port(spec, static_cast<unsigned>(plan.ports.size()), 1, packet_size + kEncapsulationMax);
+        if (!port) return std::unexpected(port.error());
+        if (packet_size > port->mtu)
+            return std::unexpected(fmt::format("port {}: its MTU is {}, frames of {} bytes need {}", spec.text, port->mtu,
+                                               packet_size + kLinkOverhead, packet_size));
+        plan.eal.memory_bytes += port->memory_bytes();
+        if (spec.kind == io::PortKind::kPci) plan.eal.pci_addresses.push_back(spec.name);
+        plan.ports.push_back(std::move(*port));
+    }
+    const auto hugepages = io::choose_hugepages(options.hugepages, plan.eal.memory_bytes, io::MemorySupply::read());
+    if (!hugepages) return std::unexpected(hugepages.error());
+    plan.eal.hugepages = *hugepages;
+    return plan;
+}
+
+/// What is not sent to the port's own address may return all the same: to a backend that the port stands for.
+io::Result<void> start_port(io::Port &port) {
+    if (auto started = port.start(); !started) return started;
+    if (port.plan().spec.kind != io::PortKind::kPci) return {};
+    rte_eth_promiscuous_enable(port.id());
+    constexpr auto kPatience = std::chrono::seconds(9); // IEEE 802.3's autonegotiation, and the switch's
+    for (const auto start = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - start < kPatience;) {
+        rte_eth_link link{};
+        if (rte_eth_link_get_nowait(port.id(), &link) == 0 && link.link_status == RTE_ETH_LINK_UP) return {};
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return std::unexpected(fmt::format("port {}: the link is down", port.plan().spec.text));
+}
+
+io::Result<std::vector<io::Port>> open_ports(const Plan &plan) {
+    std::vector<io::Port> ports;
+    for (const auto &port_plan : plan.ports) {
+        auto port = io::Port::open(port_plan);
+        if (!port) return std::unexpected(port.error());
+        ports.push_back(std::move(*port));
+    }
+    for (auto &port : ports)
+        if (auto started = start_port(port); !started) return std::unexpected(started.error());
+    return ports;
+}
+
+Generator::Setup make_setup(const Options &options, std::span<const io::Port> ports) {
+    Generator::Setup setup{.send_port = ports.front().id(), .pool = ports.front().pool(0), .receive_queues = {}, .templates = {},
+                           .sizes = {}, .opening_share = options.syn_percent / 100, .idle = options.idle,
+                           .ticks_per_s = measure_tsc_rate()};
+    for (const auto &port : ports) {
+        if (port.plan().spec.kind == io::PortKind::kNull) continue; // receives without end what nobody sent
+        for (unsigned queue = 0; queue < port.plan().queue_count; ++queue)
+            setup.receive_queues.push_back({port.id(), static_cast<std::uint16_t>(queue)});
+    }
+    const Target target{.gateway_mac = options.gateway_mac, .own_mac = ports.front().mac(), .vip = options.vip,
+                        .vip_port = options.vip_port, .protocol = options.protocol};
+    std::vector<unsigned> distinct;
+    for (const auto size : options.frame_sizes) {
+        const auto known = std::ranges::find(distinct, size);
+        setup.sizes.push_back(static_cast<wire::u8>(known - distinct.begin()));
+        if (known != distinct.end()) continue;
+        distinct.push_back(size);
+        setup.templates.emplace_back(target, size);
+    }
+    return setup;
+}
+
+/// Records of flows that have ended while their packets may be on their way: those of two seconds.
+std::size_t ended_flow_count(const Options &options) {
+    const double rate_pps = options.rate_pps != 0 ? options.rate_pps : kUnpacedRate_pps;
+    return std::clamp(static_cast<std::size_t>(2 * rate_pps * options.syn_percent / 100), kEndedFlowsMin, kEndedFlowsMax);
+}
+
+/// The measurement, on a thread of its own.
+class Measurement {
+  public:
+    Measurement(const Options &options, Generator::Setup setup)
+        : flows_(options.flow_count, ended_flow_count(options), options.source_network, options.vip),
+          generator_(std::move(setup), flows_, stop) {
+        report_.options = options;
+    }
+
+    [[nodiscard]] Report run() {
+        rte_eal_remote_launch(
+            [](void *self) {
+                static_cast<Measurement *>(self)->measure();
+                return 0;
+            },
+            this, kMeasuringLcore);
+        rte_eal_wait_lcore(kMeasuringLcore);
+        return std::move(report_);
+    }
+
+  private:
+    void measure() {
+        const auto &options = report_.options;
+        report_.opening = generator_.open_flows(options.open_rate_pps);
+        if (options.searches) search();
+        else report_.trial = generator_.run_trial(options.rate_pps, options.seconds);
+        report_.was_interrupted = stop.load(std::memory_order_relaxed);
+        for (const auto &record : flows_.records()) {
+            if (!record.has_returned) continue;
+            if (record.backend != 0) ++report_.backends[record.backend];
+            else ++report_.unknown_flows;
+        }
+        if (options.flow_file.empty()) return;
+        if (const auto written = write_flows(options.flow_file, flows_); !written) report_.flow_file_error = written.error();
+    }
+
+    void search() {
+        const auto &options = report_.options;
+        RateSearch search({.rate_max_pps = options.rate_pps, .loss_percent = options.loss_percent, .resolution_percent = options.resolution_percent});
+        while (const auto rate_pps = search.next_pps()) {
+            const Trial trial = generator_.run_trial(*rate_pps, options.trial_seconds);
+            if (stop.load(std::memory_order_relaxed)) break; // cut short: evidence for nothing
+            const auto before_pps = search.throughput_pps();
+            const bool passed = search.judge(trial.outcome());
+            report_.steps.push_back({.asked_pps = *rate_pps, .outcome = trial.outcome(), .receive_missed = trial.receive_missed, .passed = passed});
+            if (!options.prints_json) fmt::print(stderr, "{}\n", format_step(report_.steps.back()));
+            if (search.throughput_pps() > before_pps || search.throughput_pps() == 0) report_.trial = trial;
+        }
+        report_.search = search;
+    }
+
+    Report report_;
+    FlowTable flows_;
+    Generator generator_;
+};
+
+} // namespace
+
+io::Result<Report> run_session(const Options &options) {
+    auto plan = make_plan(options);
+    if (!plan) return std::unexpected(plan.error());
+    const auto scratch = ScratchDirectory::make();
+    if (!scratch) return std::unexpected(scratch.error());
+    plan->eal.scratch_directory = scratch->path();
+    take_signals();
+    const auto eal = io::Eal::start(plan->eal);
+    if (!eal) return std::unexpected(eal.error());
+    auto ports = open_ports(*plan);
+    if (!ports) return std::unexpected(ports.error());
+    io::end_log_startup();
+    return Measurement(options, make_setup(options, *ports)).run();
+}
+
+} // namespace fairlead::pktgen
