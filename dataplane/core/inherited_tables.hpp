@@ -32,7 +32,7 @@ template <class Key> class InheritedTable {
     explicit InheritedTable(std::span<std::byte> memory) noexcept
         : lines_(reinterpret_cast<Line<Key> *>(memory.data()), memory.size() / 64) {}
 
-    void prefetch(const wire::FlowHash &hash, const Key &key) const noexcept {
+    [[gnu::always_inline]] void prefetch(const wire::FlowHash &hash, const Key &key) const noexcept { // as ConnectionTable's
         const wire::u32 line = first_line(hash, line_count());
         __builtin_prefetch(&lines_[line], 1);
         __builtin_prefetch(&lines_[other_line(line, key, line_count())], 1);
