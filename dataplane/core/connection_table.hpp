@@ -52,9 +52,9 @@ struct Connection {
     // On a packed value, for the packet path.
 
     [[nodiscard]] static bool is_unsure_value(wire::u64 v) noexcept { return v >> 63 != 0; }
-    /// The high half of the value of an established entry, seen at `now_s`, whose backend is known for sure.
-    [[nodiscard]] static constexpr wire::u32 established_at(wire::u32 now_s) noexcept {
-        return now_s | wire::u32{static_cast<wire::u8>(ConnectionState::kEstablished)} << 24;
+    /// The value of an established entry seen at `now_s`, whose backend is known for sure; without slot and epoch.
+    [[nodiscard]] static constexpr wire::u64 established_at(wire::u32 now_s) noexcept {
+        return wire::u64{now_s} << 32 | wire::u64{static_cast<wire::u8>(ConnectionState::kEstablished)} << 56;
     }
     /// The value after a packet at `now_s`, below 2^24: the same slot and epoch, the state that follows.
     [[nodiscard]] static wire::u64 touch(wire::u64 v, Transition transition, wire::u32 now_s) noexcept {
@@ -226,8 +226,9 @@ template <class Key> class ConnectionTable {
     /// The line where a flow is looked for first.
     [[nodiscard]] wire::u32 first(const wire::FlowHash &hash) const noexcept { return first_line(hash, line_count_); }
 
+    // Into the second-level cache, which has room for more lines under way than the first, and is near enough.
     // Inlined by force: g++ 12 takes a function that does nothing but prefetch for one without effect, and drops its calls.
-    [[gnu::always_inline]] void prefetch(wire::u32 line) const noexcept { __builtin_prefetch(&lines_[line], 1); }
+    [[gnu::always_inline]] void prefetch(wire::u32 line) const noexcept { __builtin_prefetch(&lines_[line], 0, 2); }
     [[gnu::always_inline]] void prefetch_second(wire::u32 line, const Key &key) const noexcept { __builtin_prefetch(&lines_[other(line, key)], 1); }
 
     /// The value of the entry in this line, or null. The pointer holds until the next insert(), sweep() or clear().
@@ -236,10 +237,11 @@ template <class Key> class ConnectionTable {
         return bits ? &lines_[line].value(static_cast<unsigned>(std::countr_zero(bits))) : nullptr;
     }
     /// The same in either of its lines.
-    [[nodiscard]] wire::u64 *find(const wire::FlowHash &hash, const Key &key) noexcept {
-        wire::u64 *value = find_in(first(hash), key);
-        return value ? value : find_in(other(first(hash), key), key);
+    [[nodiscard]] wire::u64 *find(wire::u32 first, const Key &key) noexcept {
+        wire::u64 *value = find_in(first, key);
+        return value ? value : find_in(other(first, key), key);
     }
+    [[nodiscard]] wire::u64 *find(const wire::FlowHash &hash, const Key &key) noexcept { return find(first(hash), key); }
 
     /// Records a new connection; its key must not be in the table.
     /// Room is made of, in this order: nothing, expired entries, moves, half-open entries, closing entries. (Where a table is

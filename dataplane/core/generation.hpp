@@ -12,6 +12,7 @@
 #include "dataplane/wire/flow_hash.hpp"
 #include "dataplane/wire/packet.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -83,6 +84,10 @@ class Generation {
     [[nodiscard]] wire::u32 slot_count() const noexcept { return slot_count_; }
     /// @param slot below slot_count(), or kNoSlot's stand-in: slot_count() itself, which is free.
     [[nodiscard]] const Forwarding &forwarding(wire::u32 slot) const noexcept { return forwarding_[slot]; }
+    /// The slot of a connection entry's value, whatever it says.
+    [[nodiscard]] const Forwarding &forwarding_of(wire::u64 value) const noexcept {
+        return forwarding_[std::min<wire::u32>(static_cast<wire::u16>(value), slot_count_)];
+    }
     /// The ids of the segments in use, hops included, ascending.
     [[nodiscard]] std::span<const wire::u64> segment_ids() const noexcept { return segment_ids_; }
     /// The distinct virtual addresses, for the steering program.

@@ -6,9 +6,8 @@
 // packet path is written over it. Byte-order-sensitive here: total_length, fragment, UDP length.
 #pragma once
 
-#include "dataplane/core/flow_keys.hpp"
+#include "dataplane/core/connection_table.hpp"
 #include "dataplane/core/frame.hpp"
-#include "dataplane/core/transition.hpp"
 #include "dataplane/wire/flow_hash.hpp"
 #include "dataplane/wire/packet.h"
 
@@ -16,11 +15,12 @@
 
 namespace fairlead::core {
 
-/// What the stages hand on about one packet: one cache line.
+/// What the steps hand on about one packet: one cache line.
 struct alignas(64) Packet {
     wire::FlowBlock flow;   ///< zero padded, ready to hash
     wire::FlowHash hash;
-    wire::u64 client;       ///< FlowKeys::client
+    CompactKey key;         ///< of its connection, where that has one
+    wire::u32 frame_length; ///< bytes received
     wire::u32 line;         ///< its first line in the table of its service's connections
     wire::u16 ip_length;    ///< bytes of the IP packet, without link-layer padding
     wire::u16 service;      ///< index, ServiceTable::kNone: none
@@ -28,7 +28,6 @@ struct alignas(64) Packet {
     wire::u8 tcp_flags;     ///< 0 for UDP
     bool has_payload;
     Source source;          ///< what chose the slot; kHops: another backend may have the connection
-    bool any_port;          ///< of its service: its connection has a wide key
 };
 static_assert(sizeof(Packet) == 64);
 
@@ -60,8 +59,12 @@ struct Ipv4 {
     static constexpr wire::u32 kCommonLength =
         sizeof(wire::EthernetHeader) + sizeof(Header) + sizeof(wire::TcpHeader);
 
-    [[nodiscard]] static ParseResult parse(const Frame &frame, Packet &packet) noexcept;
-    /// The destination of a frame that parse() called kBad.
+    /// The common case: TCP without IP options, whole.
+    /// @return whether it is one, and well formed; else parse_uncommon() says what it is.
+    [[nodiscard]] static bool parse(const Frame &frame, Packet &packet) noexcept;
+    /// Any frame.
+    [[nodiscard]] static ParseResult parse_uncommon(const Frame &frame, Packet &packet) noexcept;
+    /// The destination of a frame that parse_uncommon() called kBad.
     [[nodiscard]] static Address destination(const Frame &frame) noexcept {
         return header(frame)->destination;
     }
@@ -70,28 +73,27 @@ struct Ipv4 {
     }
 
   private:
-    [[nodiscard]] static ParseResult parse_uncommon(const Frame &frame, Packet &packet) noexcept;
     [[nodiscard]] static ParseResult parse_transport(const Frame &frame, wire::u32 header_length,
                                                      Packet &packet) noexcept;
 };
 
-inline ParseResult Ipv4::parse(const Frame &frame, Packet &packet) noexcept {
+[[gnu::always_inline]] inline bool Ipv4::parse(const Frame &frame, Packet &packet) noexcept {
     using namespace wire;
-    if (frame.length < kCommonLength) [[unlikely]] return parse_uncommon(frame, packet);
+    if (frame.length < kCommonLength) [[unlikely]] return false;
     // The 16 bytes from the EtherType on: it, version and header length, fragment (but for "don't fragment" and the reserved
     // bit) and protocol are as they must be, the rest does not matter.
     const auto load = [&](unsigned offset) { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(frame.data + offset)); };
     const __m128i common = _mm_set_epi8(0, 0, 0, 0, kIpProtocolTcp, 0, 0, 0, 0, 0, 0, 0, 0, 0x45, 0x00, 0x08);
     const __m128i matters = _mm_set_epi8(0, 0, 0, 0, -1, 0, -1, 0x3f, 0, 0, 0, 0, 0, -1, -1, -1);
-    const bool is_common = _mm_testz_si128(_mm_xor_si128(load(offsetof(EthernetHeader, ether_type)), common), matters);
+    if (!_mm_testz_si128(_mm_xor_si128(load(offsetof(EthernetHeader, ether_type)), common), matters)) [[unlikely]] return false;
     const Header *ip = header(frame);
     const u32 ip_length = ip->total_length.host();
     // What is there beyond the shortest headers, in the packet and in the frame; the first wraps where there is less.
     const u32 beyond = ip_length - u32{sizeof(Header) + sizeof(TcpHeader)};
-    if (!is_common || beyond > frame.length - kCommonLength) [[unlikely]] return parse_uncommon(frame, packet);
+    if (beyond > frame.length - kCommonLength) [[unlikely]] return false;
     const auto *tcp = reinterpret_cast<const TcpHeader *>(ip + 1);
     const u32 options = (tcp->data_offset >> 2 & 0x3cu) - u32{sizeof(TcpHeader)}; // wraps likewise
-    if (options > beyond) [[unlikely]] return {Parsed::kBad, DropReason::l4_header_bad};
+    if (options > beyond) [[unlikely]] return false;
     // From the protocol on: it, the checksum, then addresses and ports, which is a FlowBlock but for the order.
     constexpr unsigned kFlow = sizeof(EthernetHeader) + offsetof(Header, protocol);
     const __m128i order = _mm_set_epi8(-1, -1, -1, 0, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3);
@@ -99,7 +101,7 @@ inline ParseResult Ipv4::parse(const Frame &frame, Packet &packet) noexcept {
     packet.ip_length = static_cast<u16>(ip_length);
     packet.tcp_flags = tcp->flags;
     packet.has_payload = options < beyond;
-    return {Parsed::kFlow, {}};
+    return true;
 }
 
 } // namespace fairlead::core

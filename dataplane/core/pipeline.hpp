@@ -3,7 +3,8 @@
 //
 // Invariant: all packets of a burst are decided by the one generation passed in. Owner and only
 // user: one worker thread; nothing here is shared but the counters, which others read.
-// A burst passes through each stage as a whole, so that the cache misses of its packets overlap.
+// A burst passes through each stage as a whole, so that the cache misses of its packets overlap, and each loop is short
+// enough for the processor to work on several packets at once.
 #pragma once
 
 #include "dataplane/core/connection_table.hpp"
@@ -28,6 +29,9 @@ struct PipelineOptions {
     bool counts_inherited = false;               ///< this worker's counters include what inherited tables hold
 };
 
+/// Of a monotonic clock's time, as connection entries have it.
+[[nodiscard]] constexpr wire::u32 seconds(wire::u64 now_ns) noexcept { return static_cast<wire::u32>(now_ns / 1'000'000'000) & 0xffffff; }
+
 class Pipeline {
   public:
     explicit Pipeline(const PipelineOptions &options);
@@ -36,8 +40,9 @@ class Pipeline {
     /// @param generation null before the first adoption: everything is for the kernel, or drops as no_snapshot.
     /// @param source_mac link-layer source of what leaves, the port's own.
     /// @param now_ns a monotonic clock.
-    void process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
-                 wire::u64 now_ns) noexcept;
+    /// @return how many of them are to be sent: forwarded or replied.
+    unsigned process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
+                     wire::u64 now_ns) noexcept;
 
     /// Expires connections, a bounded piece of the tables a call; call it about once a millisecond, also when idle: then a
     /// connection is gone, and no longer counted, some 4 s after its timeout (8 s in a table of 10 million).
@@ -77,23 +82,33 @@ class Pipeline {
     [[nodiscard]] unsigned burst_size() const noexcept { return burst_size_; }
 
   private:
-    template <class Family> void classify(const Generation &, std::span<Frame>) noexcept;
-    template <class Family> void classify_uncommon(const Generation &, ParseResult, ServiceTable::Found, Frame &, Packet &) noexcept;
-    template <class Family> void look_up_connections(const Generation &, std::span<Frame>, wire::u32 now_s) noexcept;
-    template <class Family>
-    void select_backends(const Generation &, std::span<Frame>, const MacAddress &, wire::u32 now_s) noexcept;
-    template <class Family>
-    void encapsulate_burst(const Generation &, std::span<Frame>, const MacAddress &) noexcept;
-    bool follow_first_wide(const Generation &, Packet &, wire::u32 now_s) noexcept;
-    void postpone(const Generation &, const Packet &) noexcept;
-    void encapsulate_unsure(const Generation &, Frame &, const Packet &, const MacAddress &) noexcept;
-    void answer(Frame &, const Packet &, const MacAddress &) noexcept;
+    struct Burst;
+    unsigned process_without_generation(std::span<Frame>) noexcept;
+    template <class Family> void classify_burst(const Burst &) noexcept;
+    void follow_burst(const Burst &) noexcept;
+    unsigned encapsulate_burst(const Burst &) noexcept;
+
+    // One step each, of one packet.
+    template <class Family> wire::u16 classify(const Burst &, Packet &, Frame &) noexcept;
+    template <class Family> void classify_uncommon(const Burst &, Packet &, Frame &) noexcept;
+    void follow_connection(const Burst &, Packet &) noexcept;
+    void follow_wide_connection(const Burst &, Packet &) noexcept;
+    void postpone(const Burst &, Packet &) noexcept;
+    void select_backend(const Burst &, Packet &, Frame &) noexcept;
+    template <class Key> void select_in(const Burst &, Packet &, Frame &, ConnectionTable<Key> &, const Key &) noexcept;
+    wire::u32 encapsulate_sure(const Burst &, Packet &, Frame &) noexcept;
+    wire::u32 encapsulate_any(const Burst &, Packet &, Frame &) noexcept;
+    void answer(const Burst &, Packet &, Frame &) noexcept;
+
     template <class Key>
     wire::u64 *inherit(const Generation &, ConnectionTable<Key> &, const wire::FlowHash &, const Key &, wire::u32 now_s) noexcept;
+    bool is_sendable(const Burst &, Packet &, Frame &, const Forwarding &) noexcept;
     static void clear(Packet &) noexcept;
     void drop(Frame &, const Packet &, wire::DropReason) noexcept;
     void leave_to_kernel(Frame &, const Packet &, wire::DropReason otherwise) noexcept;
-    void count_by_service(std::span<const Frame>) noexcept;
+    wire::u32 count_forwarded(const Packet &, Frame &, wire::u32 length) noexcept;
+    [[nodiscard]] wire::u8 index(const Packet &packet) const noexcept { return static_cast<wire::u8>(&packet - packets_.data()); }
+    void count_by_service() noexcept;
     void count_generation(wire::u64 number) noexcept;
 
     CounterBlock counters_;
@@ -107,8 +122,12 @@ class Pipeline {
     bool holds_unknown_ = false;
     unsigned burst_size_ = 0;
     std::array<Packet, kBurstSizeMax> packets_;
-    std::array<wire::u8, kBurstSizeMax> pending_; ///< indices of packets still to be given a backend
+    std::array<wire::u8, kBurstSizeMax> pending_; ///< indices of packets that their connections' first lines do not decide
     unsigned pending_count_ = 0;
+    std::array<wire::u8, kBurstSizeMax> wide_;    ///< indices of packets whose connections have wide keys
+    unsigned wide_count_ = 0;
+    unsigned not_forwarded_ = 0; ///< of the burst: decided in another way
+    unsigned replies_ = 0;       ///< of those
 };
 
 } // namespace fairlead::core

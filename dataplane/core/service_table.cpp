@@ -7,12 +7,6 @@ namespace fairlead::core {
 
 using namespace wire;
 
-ServiceTable::Found ServiceTable::find_further(u64 k) const noexcept {
-    const Found found = probe(k);
-    if (found.index != kNone || !has_any_port_) return found;
-    return probe(k & ~u64{0xffff}); // kPortAny
-}
-
 bool ServiceTable::insert(u64 k, Found found) {
     std::size_t i = place(k);
     while (cells_[i].key != 0) {
@@ -45,10 +39,10 @@ bool ServiceTable::build(std::span<const ServiceEntry> services) {
     };
     if (!each([&](const auto &service, Be32 vip, Found found) {
             has_any_port_ |= found.any_port;
-            return insert(key(vip, service.port, service.protocol), found);
+            return insert(key(vip, service.port, service.protocol) | (found.any_port ? kAnyPort : 0), found);
         }))
         return false;
-    each([&](const auto &, Be32 vip, Found found) { insert(key(vip, {kPortAny}, kVipMark), found); return true; }); // several services may share one
+    each([&](const auto &, Be32 vip, Found found) { insert(key(vip, {}, kVipMark), found); return true; }); // several services may share one
     return true;
 }
 

@@ -29,17 +29,23 @@ class ServiceTable {
         return wire::u64{vip.raw} << 32 | wire::u32{protocol} << 16 | port.raw;
     }
 
-    /// The service of a packet: one for its very port, else one for any port.
+    /// The service for a packet's very port, if it stands where it is looked for first, as nearly all do; else null.
     /// @param k key(), FlowKeys::service
-    [[nodiscard]] Found find(wire::u64 k) const noexcept {
+    [[nodiscard]] const wire::u16 *find_at_once(wire::u64 k) const noexcept {
         const Cell &cell = cells_[place(k)];
-        if (cell.key == k) [[likely]] return cell.found;
-        return find_further(k);
+        return cell.key == k ? &cell.found.index : nullptr;
+    }
+
+    /// The service of a packet: one for its very port, else one for any port.
+    [[nodiscard]] Found find(wire::u64 k) const noexcept {
+        const Found found = probe(k);
+        if (found.index != kNone || !has_any_port_) return found;
+        return probe((k & ~wire::u64{0xffff}) | kAnyPort);
     }
 
     /// Whether `address` is the VIP of any service.
     [[nodiscard]] bool is_vip(wire::Be32 address) const noexcept {
-        return probe(key(address, {wire::kPortAny}, kVipMark)).index != kNone;
+        return probe(key(address, {}, kVipMark)).index != kNone;
     }
 
   private:
@@ -50,8 +56,8 @@ class ServiceTable {
     };
     static_assert(sizeof(Found) == 4);
     static constexpr wire::u8 kVipMark = 255; ///< a reserved protocol number (IANA), so no packet's service
+    static constexpr wire::u64 kAnyPort = 1 << 24; ///< in the keys of services for any port, and in no packet's
 
-    [[nodiscard]] Found find_further(wire::u64 k) const noexcept;
     [[nodiscard]] std::size_t place(wire::u64 k) const noexcept {
         return static_cast<std::size_t>((k * 0x9e3779b97f4a7c15ull) >> shift_); // Fibonacci hashing (Knuth, 6.4)
     }

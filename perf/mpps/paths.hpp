@@ -24,7 +24,8 @@ struct IoPath {
     }
 };
 
-/// Swaps each frame's link-layer addresses, as testpmd's `macswap` does.
+/// What testpmd's `macswap` does (app/test-pmd/macswap_sse.h): swaps each frame's link-layer addresses and says anew what
+/// the device is to offload, four packets at a time.
 struct MacswapPath {
     void begin_round(const core::Generation *) noexcept {}
     void housekeep(const core::Generation *, wire::u64) noexcept {}
@@ -34,6 +35,11 @@ struct MacswapPath {
         for (rte_mbuf *packet : packets) {
             auto *addresses = rte_pktmbuf_mtod(packet, __m128i *);
             _mm_storeu_si128(addresses, _mm_shuffle_epi8(_mm_loadu_si128(addresses), swapped));
+            packet->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+            packet->vlan_tci = 0;
+            packet->vlan_tci_outer = 0;
+            packet->l2_len = sizeof(wire::EthernetHeader);
+            packet->l3_len = sizeof(wire::Ipv4Header);
         }
         return static_cast<std::uint16_t>(packets.size());
     }
