@@ -52,9 +52,9 @@ struct Connection {
     // On a packed value, for the packet path.
 
     [[nodiscard]] static bool is_unsure_value(wire::u64 v) noexcept { return v >> 63 != 0; }
-    /// The value of an established entry seen at `now_s`, whose backend is known for sure; without slot and epoch.
-    [[nodiscard]] static constexpr wire::u64 established_at(wire::u32 now_s) noexcept {
-        return wire::u64{now_s} << 32 | wire::u64{static_cast<wire::u8>(ConnectionState::kEstablished)} << 56;
+    /// The high half of the value of an established entry seen at `now_s`, whose backend is known for sure.
+    [[nodiscard]] static constexpr wire::u32 established_at(wire::u32 now_s) noexcept {
+        return now_s | wire::u32{static_cast<wire::u8>(ConnectionState::kEstablished)} << 24;
     }
     /// The value after a packet at `now_s`, below 2^24: the same slot and epoch, the state that follows.
     [[nodiscard]] static wire::u64 touch(wire::u64 v, Transition transition, wire::u32 now_s) noexcept {

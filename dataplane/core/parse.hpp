@@ -24,10 +24,12 @@ struct alignas(64) Packet {
     wire::u32 line;         ///< its first line in the table of its service's connections
     wire::u16 ip_length;    ///< bytes of the IP packet, without link-layer padding
     wire::u16 service;      ///< index, ServiceTable::kNone: none
-    wire::u16 slot;         ///< kNoSlot: none yet
+    wire::u32 tenant;       ///< its backend's slot (kNoSlot: none yet), and with kConnection above it the epoch, to be held against the slot's
     wire::u8 tcp_flags;     ///< 0 for UDP
     bool has_payload;
     Source source;          ///< what chose the slot; kHops: another backend may have the connection
+
+    [[nodiscard]] wire::u16 slot() const noexcept { return static_cast<wire::u16>(tenant); }
 };
 static_assert(sizeof(Packet) == 64);
 

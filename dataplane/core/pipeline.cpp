@@ -32,7 +32,7 @@ inline bool follow(const Generation &generation, u64 &value, Packet &packet, u32
     if (is_opening(packet) && begins_elsewhere(Connection::unpack(before).state, forwarding)) [[unlikely]] return false;
     const u64 after = Connection::touch(before, transition(packet), now_s);
     if (after != before) value = after; // most packets change nothing: leave the line clean
-    packet.slot = static_cast<u16>(before);
+    packet.tenant = static_cast<u32>(before);
     packet.source = Connection::is_unsure_value(before) ? Source::kHops : Source::kConnection;
     return true;
 }
@@ -54,7 +54,7 @@ struct Pipeline::Burst {
     Frame *end;
     u32 now_s;
     u32 length_max; ///< of an outgoing frame
-    u64 unchanged;  ///< Connection::established_at(now_s)
+    u32 unchanged;  ///< Connection::established_at(now_s)
     OuterSource source;
     FlowHashKey hash_key;
     const MacAddress &source_mac;
@@ -137,7 +137,7 @@ unsigned Pipeline::encapsulate_burst(const Burst &b) noexcept {
 /// Nothing is known of the packet.
 void Pipeline::clear(Packet &packet) noexcept {
     packet.service = ServiceTable::kNone;
-    packet.slot = kNoSlot;
+    packet.tenant = kNoSlot;
     packet.source = Source::kNone;
 }
 
@@ -210,9 +210,14 @@ void Pipeline::leave_to_kernel(Frame &frame, const Packet &packet, DropReason ot
     if (packet.source != Source::kConnection) [[unlikely]] return;
     if (u64 *value = connections_.find_in(packet.line, packet.key)) [[likely]] {
         const u64 entry = *value;
-        packet.slot = static_cast<u16>(entry);
-        // Most packets find their backend in place, and change nothing: the last one came in the same second.
-        if (entry == (b.unchanged | b.generation.forwarding_of(entry).tenant) && !(packet.tcp_flags & (kTcpFin | kTcpRst))) [[likely]] return;
+        // Most packets change nothing: the last one came in the same second. Whether the backend is still the entry's, its
+        // own line will tell, which is on its way.
+        if (entry >> 32 == b.unchanged && !(packet.tcp_flags & (kTcpFin | kTcpRst))) [[likely]] {
+            packet.tenant = static_cast<u32>(entry);
+            __builtin_prefetch(&b.generation.forwarding(packet.slot()));
+            __builtin_prefetch(&counters_.slots[packet.slot()], 1);
+            return;
+        }
         if (follow(b.generation, *value, packet, b.now_s)) return;
     }
     connections_.prefetch_second(packet.line, packet.key);
@@ -229,7 +234,7 @@ void Pipeline::leave_to_kernel(Frame &frame, const Packet &packet, DropReason ot
 
 [[gnu::always_inline]] inline void Pipeline::postpone(const Burst &b, Packet &packet) noexcept {
     pending_[pending_count_++] = index(packet);
-    packet.slot = kNoSlot;
+    packet.tenant = kNoSlot;
     packet.source = Source::kNone;
     const Service &service = b.generation.service(packet.service);
     __builtin_prefetch(&service.rows[reduce(packet.hash.row, service.row_count)]);
@@ -238,7 +243,7 @@ void Pipeline::leave_to_kernel(Frame &frame, const Packet &packet, DropReason ot
 [[gnu::noinline]] void Pipeline::select_backend(const Burst &b, Packet &packet, Frame &frame) noexcept {
     if (b.generation.service(packet.service).any_port) select_in(b, packet, frame, wide_connections_, WideKey::of(packet.flow, packet.service));
     else select_in(b, packet, frame, connections_, packet.key);
-    if (packet.source != Source::kNone) __builtin_prefetch(&b.generation.forwarding(packet.slot));
+    if (packet.source != Source::kNone) __builtin_prefetch(&b.generation.forwarding(packet.slot()));
 }
 
 /// Second lines, then rows. Both lines are asked anew, since an earlier packet of the burst may have made the entry.
@@ -263,15 +268,15 @@ template <class Key> void Pipeline::select_in(const Burst &b, Packet &packet, Fr
         add(counters_.worker->connections_stale);
         if (is_reset) return answer(b, packet, frame);
     }
-    packet.slot = is_unsure ? select_unsure(service, packet.hash) : select_by_row(service, packet.hash);
-    if (packet.slot == kNoSlot) return drop(frame, packet, DropReason::no_backend);
+    packet.tenant = is_unsure ? select_unsure(service, packet.hash) : select_by_row(service, packet.hash);
+    if (packet.slot() == kNoSlot) return drop(frame, packet, DropReason::no_backend);
     packet.source = is_unsure ? Source::kHops : Source::kRow;
     if (const auto state = first_state(packet)) {
-        const Connection connection{packet.slot, generation.forwarding(packet.slot).epoch, *state, b.now_s, is_unsure};
+        const Connection connection{packet.slot(), generation.forwarding(packet.slot()).epoch, *state, b.now_s, is_unsure};
         if (table.insert(generation, packet.hash, key, connection, b.now_s)) {
             add(counters_.worker->connections_opened);
             add(counters_.services[packet.service].connections_opened);
-            add(counters_.slots[packet.slot].connections_opened);
+            add(counters_.slots[packet.slot()].connections_opened);
         } else add(counters_.worker->connections_unrecorded);
     }
 }
@@ -315,34 +320,44 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
 /// @return the length of the frame that leaves; 0: none does.
 [[gnu::always_inline]] inline u32 Pipeline::encapsulate_sure(const Burst &b, Packet &packet, Frame &frame) noexcept {
     if (packet.source != Source::kConnection) [[unlikely]] return packet.source == Source::kNone ? 0 : encapsulate_any(b, packet, frame);
-    const Forwarding &forwarding = b.generation.forwarding(packet.slot);
+    const Forwarding &forwarding = b.generation.forwarding_of(packet.tenant);
+    if (forwarding.tenant != packet.tenant) [[unlikely]] return encapsulate_stale(b, packet, frame);
     if (!is_sendable(b, packet, frame, forwarding)) [[unlikely]] return 0;
     encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source);
     return count_forwarded(packet, frame, u32{packet.ip_length} + forwarding.length);
 }
 
+/// The entry that was found means a backend that is gone, or dead.
+[[gnu::noinline]] u32 Pipeline::encapsulate_stale(const Burst &b, Packet &packet, Frame &frame) noexcept {
+    packet.tenant = kNoSlot;
+    packet.source = Source::kNone;
+    select_backend(b, packet, frame);
+    return packet.source == Source::kNone ? 0 : encapsulate_any(b, packet, frame);
+}
+
 /// An unsure packet leaves with hops, where its row has any and the MTU has room for them; without: far likelier than not the
 /// first choice is right.
 [[gnu::noinline]] u32 Pipeline::encapsulate_any(const Burst &b, Packet &packet, Frame &frame) noexcept {
-    const Forwarding &forwarding = b.generation.forwarding(packet.slot);
+    const Forwarding &forwarding = b.generation.forwarding(packet.slot());
     if (!is_sendable(b, packet, frame, forwarding)) return 0;
     Be32 hops[kGueHopCountMax];
     unsigned hop_count = 0;
-    if (packet.source == Source::kHops) hop_count = select_hops(b.generation, b.generation.service(packet.service), packet.hash, packet.slot, hops);
+    if (packet.source == Source::kHops) hop_count = select_hops(b.generation, b.generation.service(packet.service), packet.hash, packet.slot(), hops);
     if (hop_count > 0 && u32{packet.ip_length} + forwarding.length + hops_length(hop_count) > b.length_max) {
         add(counters_.worker->hops_omitted);
         hop_count = 0;
     }
     if (hop_count == 0) encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source);
     else encapsulate_with_hops(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source, {hops, hop_count});
-    add(packet.source == Source::kRow ? counters_.worker->by_row : counters_.worker->by_hops);
+    if (packet.source == Source::kRow) add(counters_.worker->by_row);
+    else if (packet.source == Source::kHops) add(counters_.worker->by_hops);
     return count_forwarded(packet, frame, frame.length);
 }
 
 /// @return the frame's length.
 [[gnu::always_inline]] inline u32 Pipeline::count_forwarded(const Packet &packet, Frame &frame, u32 length) noexcept {
     frame.verdict = Verdict::kForward;
-    SlotCounters &slot = counters_.slots[packet.slot];
+    SlotCounters &slot = counters_.slots[packet.slot()];
     add_at_once(slot.packets, 1);
     add_at_once(slot.bytes, length);
     return length;

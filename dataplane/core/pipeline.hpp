@@ -77,7 +77,7 @@ class Pipeline {
 
     /// How packet `i` of the last burst was decided.
     [[nodiscard]] Decision decision(unsigned i) const noexcept {
-        return {packets_[i].service, packets_[i].slot, packets_[i].source};
+        return {packets_[i].service, packets_[i].slot(), packets_[i].source};
     }
     [[nodiscard]] unsigned burst_size() const noexcept { return burst_size_; }
 
@@ -97,6 +97,7 @@ class Pipeline {
     void select_backend(const Burst &, Packet &, Frame &) noexcept;
     template <class Key> void select_in(const Burst &, Packet &, Frame &, ConnectionTable<Key> &, const Key &) noexcept;
     wire::u32 encapsulate_sure(const Burst &, Packet &, Frame &) noexcept;
+    wire::u32 encapsulate_stale(const Burst &, Packet &, Frame &) noexcept;
     wire::u32 encapsulate_any(const Burst &, Packet &, Frame &) noexcept;
     void answer(const Burst &, Packet &, Frame &) noexcept;
 

@@ -29,11 +29,13 @@ class ServiceTable {
         return wire::u64{vip.raw} << 32 | wire::u32{protocol} << 16 | port.raw;
     }
 
-    /// The service for a packet's very port, if it stands where it is looked for first, as nearly all do; else null.
+    /// The service for a packet's very port, if it stands where it is looked for first or behind it, as nearly all do; else null.
     /// @param k key(), FlowKeys::service
     [[nodiscard]] const wire::u16 *find_at_once(wire::u64 k) const noexcept {
-        const Cell &cell = cells_[place(k)];
-        return cell.key == k ? &cell.found.index : nullptr;
+        const std::size_t i = place(k);
+        if (cells_[i].key == k) [[likely]] return &cells_[i].found.index;
+        const Cell &next = cells_[(i + 1) & mask_];
+        return next.key == k ? &next.found.index : nullptr;
     }
 
     /// The service of a packet: one for its very port, else one for any port.

@@ -88,7 +88,10 @@ io::Result<void> Meter::prepare() {
         if (!cpus) return std::unexpected("--lcores: " + cpus.error());
         requested = std::move(*cpus);
     }
-    auto placement = io::place(io::allowed_cpus(), requested, options_.workers, true);
+    const auto allowed = io::allowed_cpus();
+    if (options_.workers > allowed.size())
+        return std::unexpected(fmt::format("--workers {}: each needs a CPU of its own to be measured on, and this process may use {}", options_.workers, allowed.size()));
+    auto placement = io::place(allowed, requested, options_.workers, true);
     if (!placement) return std::unexpected(placement.error());
 
     std::vector<io::PortPlan> plans;

@@ -6,6 +6,7 @@
 #include <rte_prefetch.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
@@ -33,7 +34,7 @@ static_assert(sizeof(PacketHeaders) == kHeadersLength);
 Offer::Offer(const Options &options, unsigned worker, std::atomic<bool> &stop)
     : flows_(worker, options.services), stop_(stop), flow_count_(options.flows),
       new_flow_below_(static_cast<std::uint32_t>((std::uint64_t{options.new_flows_percent} << 32) / 100)),
-      all_new_(options.new_flows_percent == 100), imix_(options.imix), frame_length_(static_cast<std::uint16_t>(options.size_bytes - kCrcLength)),
+      all_new_(options.new_flows_percent == 100), imix_(options.imix), is_cold_(options.headers == Headers::kCold), frame_length_(static_cast<std::uint16_t>(options.size_bytes - kCrcLength)),
       next_new_(options.flows), random_state_(0x9e3779b97f4a7c15ull * (worker + 1)), template_{} {
     const PacketHeaders headers{
         .ethernet = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, Be16::from_host(kEtherTypeIpv4)},
@@ -41,17 +42,11 @@ Offer::Offer(const Options &options, unsigned worker, std::atomic<bool> &stop)
         .tcp = {{}, Be16::from_host(80), {}, {}, sizeof(TcpHeader) / 4 << 4, 0, Be16::from_host(0xffff), {}, {}},
     };
     std::memcpy(template_, &headers, sizeof headers);
-    if (options.headers == Headers::kCold) cooling_.assign(kColdDepth, nullptr);
 }
 
 void Offer::attach(std::uint16_t port) {
     if (rte_eth_add_rx_callback(port, 0, receive, this) == nullptr)
         throw std::runtime_error("this DPDK was built without callbacks (RTE_ETHDEV_RXTX_CALLBACKS)");
-    rte_eth_rxq_info queue{};
-    if (cooling_.empty()) return;
-    if (rte_eth_rx_queue_info_get(port, 0, &queue) != 0 || rte_pktmbuf_alloc_bulk(queue.mp, cooling_.data(), kColdDepth) != 0)
-        throw std::runtime_error("no packet buffers to let headers grow cold in");
-    fill_drawn(cooling_.data(), kColdDepth);
 }
 
 void Offer::pass(std::uint8_t tcp_flags) {
@@ -66,7 +61,7 @@ std::uint16_t Offer::receive(std::uint16_t, std::uint16_t, rte_mbuf **packets, s
     if (self.pass_flags_) count = self.fill_pass(packets, count);
     else {
         self.fill_drawn(packets, count);
-        if (!self.cooling_.empty()) self.let_cool(packets, count);
+        if (self.is_cold_) self.let_cool(packets, count);
     }
     self.offered_ += count;
     return count;
@@ -93,6 +88,11 @@ void Offer::fill_drawn(rte_mbuf **packets, std::uint16_t count) {
 /// Exchanges a burst just written for the one that waits longest. A NIC's driver writes the mbuf when a packet has come, so the
 /// mbuf is written again then; its packet is left alone.
 void Offer::let_cool(rte_mbuf **packets, std::uint16_t count) {
+    if (cooling_.empty()) { // the first burst, of a round that warms up
+        cooling_.resize(kColdDepth);
+        if (rte_pktmbuf_alloc_bulk(packets[0]->pool, cooling_.data(), kColdDepth) != 0) std::abort(); // Meter has it made large enough
+        fill_drawn(cooling_.data(), kColdDepth);
+    }
     for (std::uint16_t i = 0; i < count; ++i) {
         std::swap(packets[i], cooling_[coolest_]);
         rte_prefetch0(cooling_[(coolest_ + count) % kColdDepth]);

@@ -77,13 +77,14 @@ class Offer {
     std::uint32_t new_flow_below_; ///< of 2^32 draws, those of new flows; 0: none
     bool all_new_;
     bool imix_;
+    bool is_cold_;
     std::uint16_t frame_length_; ///< bytes without the CRC
     std::optional<std::uint8_t> pass_flags_;
     std::uint32_t next_in_pass_ = 0;
     std::uint32_t next_new_;
     std::uint64_t random_state_;
     std::uint64_t offered_ = 0;
-    std::vector<rte_mbuf *> cooling_; ///< a ring; empty: headers are warm
+    std::vector<rte_mbuf *> cooling_; ///< a ring; written packets that wait until their headers are cold
     std::size_t coolest_ = 0;
     alignas(64) std::uint8_t template_[64];
 };

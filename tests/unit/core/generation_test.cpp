@@ -133,6 +133,7 @@ TEST(ServiceTable, APortOfItsOwnComesBeforeAnyPort) {
     };
     EXPECT_EQ(find(80, 6), 0);
     EXPECT_EQ(find(81, 6), 1);
+    EXPECT_EQ(find(0, 6), 1) << "port 0 is a port like others";
     EXPECT_EQ(find(80, 17), ServiceTable::kNone);
 }
 
