@@ -3,6 +3,7 @@
 
 #include "dataplane/core/checksum.hpp"
 #include "dataplane/core/connection_table.hpp"
+#include "dataplane/core/encapsulate.hpp"
 #include "dataplane/core/parse.hpp"
 
 #include <algorithm>
@@ -83,6 +84,10 @@ Forwarding build_forwarding(const SnapshotRoot &root, const SlotEntry &slot, u8 
     ip.source = root.source_ipv4;
     std::memcpy(&ip.destination, slot.address, sizeof ip.destination);
     f.checksum = fold(word_sum(ip));
+    if (f.has_udp) { // to be added to and then put into network order, all at once
+        ip.total_length.raw = static_cast<u16>(f.length - sizeof ethernet);
+        ip.checksum.raw = f.checksum;
+    }
 
     u8 *next = f.headers + sizeof f.headers - f.length;
     const auto put = [&](const auto &header) {
@@ -93,6 +98,8 @@ Forwarding build_forwarding(const SnapshotRoot &root, const SlotEntry &slot, u8 
     put(ip);
     if (f.has_udp) {
         UdpHeader udp{};
+        udp.source_port.raw = kSourcePortFirst;
+        udp.length.raw = sizeof(UdpHeader) + sizeof(GueHeader);
         udp.destination_port = root.gue_port;
         GueHeader gue{};
         gue.protocol = kIpProtocolIpip;

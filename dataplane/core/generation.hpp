@@ -26,7 +26,8 @@ inline constexpr wire::u32 kGueHeadersLength = kIpipHeadersLength + sizeof(wire:
 /// What a packet for one backend needs, in one cache line: the prebuilt outer headers, and what tells whether
 /// a connection entry still means this backend.
 struct alignas(64) Forwarding {
-    wire::u8 headers[48];      ///< their last `length` bytes: Ethernet, IPv4, and for GUE: UDP, GUE; lengths and checksums to be patched
+    wire::u8 headers[48];      ///< their last `length` bytes: Ethernet, IPv4, and for GUE: UDP, GUE. What the packet decides is to be written
+                               ///< by encapsulate(); with GUE that is there in host order, for a packet of no length and flow 0
     wire::u32 tenant;          ///< what the low half of an entry's value is while it holds; kNoTenant: no entry does
     wire::u16 checksum;        ///< of the outer IPv4 header with the inner packet's length as 0: its 16-bit words summed, not yet inverted
     wire::u16 reach;           ///< `length`; kUnresolved: the next hop's link-layer address is not known

@@ -306,14 +306,17 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
     add(counters_.worker->resets_sent);
 }
 
-/// Whether a packet can be sent to its backend as it is; else it drops.
-[[gnu::always_inline]] inline bool Pipeline::is_sendable(const Burst &b, Packet &packet, Frame &frame, const Forwarding &forwarding) noexcept {
-    if (u32{packet.ip_length} + forwarding.reach <= b.length_max && frame.headroom >= kHeadroomNeeded) [[likely]] return true;
+/// Whether a packet can be sent to its backend as it is.
+[[gnu::always_inline]] inline bool Pipeline::is_sendable(const Burst &b, const Packet &packet, const Frame &frame, const Forwarding &forwarding) noexcept {
+    return u32{packet.ip_length} + forwarding.reach <= b.length_max && frame.headroom >= kHeadroomNeeded;
+}
+
+[[gnu::noinline]] u32 Pipeline::drop_unsendable(const Packet &packet, Frame &frame, const Forwarding &forwarding) noexcept {
     drop(frame, packet,
-         forwarding.reach == Forwarding::kUnresolved       ? DropReason::no_next_hop
-         : u32{packet.ip_length} + forwarding.reach > b.length_max ? DropReason::too_big
-                                                           : DropReason::no_headroom);
-    return false;
+         forwarding.reach == Forwarding::kUnresolved ? DropReason::no_next_hop
+         : frame.headroom < kHeadroomNeeded          ? DropReason::no_headroom
+                                                     : DropReason::too_big);
+    return 0;
 }
 
 /// Most packets go to the backend of their connection's entry, which is the one for sure.
@@ -322,9 +325,8 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
     if (packet.source != Source::kConnection) [[unlikely]] return packet.source == Source::kNone ? 0 : encapsulate_any(b, packet, frame);
     const Forwarding &forwarding = b.generation.forwarding_of(packet.tenant);
     if (forwarding.tenant != packet.tenant) [[unlikely]] return encapsulate_stale(b, packet, frame);
-    if (!is_sendable(b, packet, frame, forwarding)) [[unlikely]] return 0;
-    encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source);
-    return count_forwarded(packet, frame, u32{packet.ip_length} + forwarding.length);
+    if (!is_sendable(b, packet, frame, forwarding)) [[unlikely]] return drop_unsendable(packet, frame, forwarding);
+    return count_forwarded(packet, frame, encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source));
 }
 
 /// The entry that was found means a backend that is gone, or dead.
@@ -339,7 +341,7 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
 /// first choice is right.
 [[gnu::noinline]] u32 Pipeline::encapsulate_any(const Burst &b, Packet &packet, Frame &frame) noexcept {
     const Forwarding &forwarding = b.generation.forwarding(packet.slot());
-    if (!is_sendable(b, packet, frame, forwarding)) return 0;
+    if (!is_sendable(b, packet, frame, forwarding)) return drop_unsendable(packet, frame, forwarding);
     Be32 hops[kGueHopCountMax];
     unsigned hop_count = 0;
     if (packet.source == Source::kHops) hop_count = select_hops(b.generation, b.generation.service(packet.service), packet.hash, packet.slot(), hops);
@@ -347,11 +349,11 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
         add(counters_.worker->hops_omitted);
         hop_count = 0;
     }
-    if (hop_count == 0) encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source);
-    else encapsulate_with_hops(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source, {hops, hop_count});
+    const u32 length = hop_count == 0 ? encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source)
+                                      : encapsulate_with_hops(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source, {hops, hop_count});
     if (packet.source == Source::kRow) add(counters_.worker->by_row);
     else if (packet.source == Source::kHops) add(counters_.worker->by_hops);
-    return count_forwarded(packet, frame, frame.length);
+    return count_forwarded(packet, frame, length);
 }
 
 /// @return the frame's length.

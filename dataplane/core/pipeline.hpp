@@ -103,7 +103,8 @@ class Pipeline {
 
     template <class Key>
     wire::u64 *inherit(const Generation &, ConnectionTable<Key> &, const wire::FlowHash &, const Key &, wire::u32 now_s) noexcept;
-    bool is_sendable(const Burst &, Packet &, Frame &, const Forwarding &) noexcept;
+    static bool is_sendable(const Burst &, const Packet &, const Frame &, const Forwarding &) noexcept;
+    wire::u32 drop_unsendable(const Packet &, Frame &, const Forwarding &) noexcept;
     static void clear(Packet &) noexcept;
     void drop(Frame &, const Packet &, wire::DropReason) noexcept;
     void leave_to_kernel(Frame &, const Packet &, wire::DropReason otherwise) noexcept;
