@@ -369,8 +369,9 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
 void Pipeline::count_by_service() noexcept {
     for (const Packet &packet : std::span(packets_).first(burst_size_)) {
         if (packet.service == ServiceTable::kNone) continue;
-        add(counters_.services[packet.service].packets);
-        add(counters_.services[packet.service].bytes, packet.frame_length);
+        ServiceCounters &service = counters_.services[packet.service];
+        add_at_once(service.packets, 1);
+        add_at_once(service.bytes, packet.frame_length);
     }
 }
 

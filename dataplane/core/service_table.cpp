@@ -20,8 +20,8 @@ bool ServiceTable::insert(u64 k, Found found) {
 bool ServiceTable::build(std::span<const ServiceEntry> services) {
     std::size_t used = 0;
     for (const auto &service : services) used += service.protocol != 0;
-    // Each service may bring two keys: its own and its VIP's.
-    std::size_t size = std::bit_ceil(std::max<std::size_t>(4, used * 8));
+    // Each service may bring two keys: its own and its VIP's. Room for 16 each has three of a hundred stand where another's place is.
+    std::size_t size = std::bit_ceil(std::max<std::size_t>(4, used * 16));
     cells_.assign(size, Cell{});
     mask_ = size - 1;
     shift_ = 64 - static_cast<unsigned>(std::countr_zero(size));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Service lookup: (VIP, port, protocol) -> service index. Open addressing at a quarter load, 16-byte cells, built
+// Service lookup: (VIP, port, protocol) -> service index. Open addressing at an eighth load, 16-byte cells, built
 // once per generation; one service or a thousand, a lookup is one cache line, nearly always in L1.
 #pragma once
 

@@ -91,7 +91,7 @@ def conditions(chart, *names):
 
 def setting(chart):
     """Where and how it was measured."""
-    rounds = f"{chart.rounds} rounds of {chart.seconds:g} s, medians" if chart.rounds and chart.seconds else None
+    rounds = f"{chart.seconds:g} s in {chart.rounds} rounds, medians" if chart.rounds and chart.seconds else None
     return "; ".join(phrase for phrase in (chart.machine, chart.parameters["build"], rounds) if phrase)
 
 
@@ -100,7 +100,7 @@ def draw_flows(chart, path):
     top = write_head(figure, "Nanoseconds a packet, by open flows", [
         conditions(chart, "workers", "size", "forwarding", "services", "backends", "new_flows_percent", "updates_per_second"),
         setting(chart),
-        "VPP, Katran: measured on the same kind of machine. Net: less io, the same packets sent on as they came."])
+        "VPP, Katran: measured on a Zen 4 virtual machine. Net: less io, the same packets sent on as they came."])
     figure.subplots_adjust(left=0.095, right=0.765, top=top, bottom=0.115)
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -14,7 +14,7 @@ LINK_RATES_GBIT = (10, 25, 100)
 IMIX_SIZES = (64,) * 7 + (594,) * 4 + (1518,)  # as perf/pktgen sends it
 BASE_SIZE = 64
 
-# Measured by Fairlead's authors, each on the same kind of machine, at these numbers of flows.
+# Measured by Fairlead's authors, each on a Zen 4 virtual machine, at these numbers of flows.
 REFERENCE_FLOWS = (1, 1_000, 100_000, 1_000_000, 10_000_000)
 REFERENCES = {
     "VPP lb plugin (GRE)": (58, 60, 107, 135, 157),
