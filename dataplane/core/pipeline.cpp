@@ -81,7 +81,8 @@ unsigned Pipeline::process(const Generation *generation, std::span<Frame> burst,
     count_generation(generation->number());
     classify_burst<Ipv4>(b);
     follow_burst(b);
-    return encapsulate_burst(b) + replies_;
+    const unsigned forwarded = encapsulate_burst(b); // may reply, too
+    return forwarded + replies_;
 }
 
 unsigned Pipeline::process_without_generation(std::span<Frame> burst) noexcept {
@@ -214,7 +215,7 @@ void Pipeline::leave_to_kernel(Frame &frame, const Packet &packet, DropReason ot
         // own line will tell, which is on its way.
         if (entry >> 32 == b.unchanged && !(packet.tcp_flags & (kTcpFin | kTcpRst))) [[likely]] {
             packet.tenant = static_cast<u32>(entry);
-            __builtin_prefetch(&b.generation.forwarding(packet.slot()));
+            b.generation.prefetch_forwarding(packet.slot());
             __builtin_prefetch(&counters_.slots[packet.slot()], 1);
             return;
         }
@@ -243,7 +244,7 @@ void Pipeline::leave_to_kernel(Frame &frame, const Packet &packet, DropReason ot
 [[gnu::noinline]] void Pipeline::select_backend(const Burst &b, Packet &packet, Frame &frame) noexcept {
     if (b.generation.service(packet.service).any_port) select_in(b, packet, frame, wide_connections_, WideKey::of(packet.flow, packet.service));
     else select_in(b, packet, frame, connections_, packet.key);
-    if (packet.source != Source::kNone) __builtin_prefetch(&b.generation.forwarding(packet.slot()));
+    if (packet.source != Source::kNone) b.generation.prefetch_forwarding(packet.slot());
 }
 
 /// Second lines, then rows. Both lines are asked anew, since an earlier packet of the burst may have made the entry.

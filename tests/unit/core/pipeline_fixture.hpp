@@ -78,7 +78,8 @@ class PipelineTest : public testing::Test {
 
     Frame send(TestFrame &packet) {
         Frame frame = packet.frame();
-        worker.pipeline.process(built.generation.get(), {&frame, 1}, kPortMac, now_ns);
+        const unsigned sendable = worker.pipeline.process(built.generation.get(), {&frame, 1}, kPortMac, now_ns);
+        EXPECT_EQ(sendable, frame.verdict == Verdict::kForward || frame.verdict == Verdict::kReply);
         return frame;
     }
     Frame send(TestFrame &&packet) { kept = std::move(packet); return send(kept); }
