@@ -32,6 +32,8 @@ while [ $# -gt 0 ]; do
         -h | --help) help=yes; shift ;;
         --workers) workers=${2:-}; arguments+=("$1" "${2:-}"); shift; shift || true ;;
         --table) table=${2:-}; arguments+=("$1" "${2:-}"); shift; shift || true ;;
+        --workers=*) workers=${1#*=}; arguments+=("$1"); shift ;;
+        --table=*) table=${1#*=}; arguments+=("$1"); shift ;;
         *) arguments+=("$1"); shift ;;
     esac
 done
@@ -51,7 +53,7 @@ lend_hugepages() {
     [[ $workers =~ ^[0-9]+$ && $table =~ ^[0-9]+$ && -w $pages ]] || return 0
     before=$(cat "$pages")
     # A table of 16 bytes an entry a worker, 128 MB of packet buffers at the most, and DPDK's own records.
-    local needed=$((workers * (table * 16 / 2097152 + 64) + 32))
+    local needed=$((10#$workers * (10#$table * 16 / 2097152 + 64) + 32))
     [ "$needed" -gt "$before" ] || return 0
     trap give_back EXIT
     trap 'exit 130' INT
