@@ -55,6 +55,10 @@ lend_hugepages() {
     # A table of 16 bytes an entry a worker, 128 MB of packet buffers at the most, and DPDK's own records.
     local needed=$((10#$workers * (10#$table * 16 / 2097152 + 64) + 32))
     [ "$needed" -gt "$before" ] || return 0
+    # Who gives back what another has lent meanwhile leaves pages behind; and two measurements at once measure each other.
+    exec 9>/run/lock/fairlead-mpps
+    flock --nonblock 9 || { echo "mpps: another measurement runs; wait for it, or say --no-hugepages" >&2; exit 78; }
+    before=$(cat "$pages")
     trap give_back EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP

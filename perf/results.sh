@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Measures what the plots show and what README.md and perf/NOTES.md quote, anew, into perf/results/; then draws it. Takes some ten
-# minutes; leave the machine alone meanwhile.
+# shellcheck source-path=SCRIPTDIR
+# Measures what the plots show and README.md quotes, anew, into perf/results/; then draws it. Takes some five minutes; leave
+# the machine alone meanwhile.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=../scripts/packages.sh
+source "$root/scripts/packages.sh"
 results=$root/perf/results
 directory=$root/build-perf
 mkdir -p "$results"
@@ -11,7 +14,8 @@ mkdir -p "$results"
 measure() { "$root/perf/mpps.sh" --no-build --json "$@" >>"$results/mpps.jsonl.new"; }
 
 rm -f "$results/mpps.jsonl.new"
-"$root/scripts/build.sh" --cpu native --directory "$directory" perf/mpps/mpps perf/bench/bench_steps perf/bench/bench_tables perf/bench/bench_adoption
+install_packages build perf
+"$root/scripts/build.sh" --no-install --cpu native --directory "$directory" perf/mpps/mpps perf/bench/bench_steps perf/bench/bench_tables perf/bench/bench_adoption
 for headers in warm cold; do
     for flows in 1 1000 100000 1000000 10000000; do measure --flows "$flows" --headers "$headers"; done
 done
@@ -25,8 +29,10 @@ measure --flows 100000 --updates-per-second 100 --seconds 6
 if [ "$(nproc)" -ge 2 ]; then measure --flows 100000 --workers 2; fi
 mv "$results/mpps.jsonl.new" "$results/mpps.jsonl"
 
-"$directory/perf/bench/bench_steps" --benchmark_repetitions=5 --benchmark_report_aggregates_only=true \
-    --benchmark_context="cpu=$(sed -n "s/^model name.*: //p" /proc/cpuinfo | head -1)" --benchmark_out_format=json \
-    --benchmark_out="$results/steps.json" >/dev/null
+# What the plot needs, and nothing of where and when it was measured but the CPU.
+"$directory/perf/bench/bench_steps" --benchmark_repetitions=5 --benchmark_report_aggregates_only=true --benchmark_format=json \
+    --benchmark_context="cpu=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" |
+    jq 'del(.context.executable, .context.host_name, .context.load_avg)' >"$results/steps.json.new"
+mv "$results/steps.json.new" "$results/steps.json"
 "$root/perf/instructions/count" --json "$results/instructions.json"
 "$root/perf/plot"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parse: from a frame to a flow. The common case (Ethernet, IPv4 without options, whole, TCP or
-// UDP) is a few loads and compares; everything else goes to parse_uncommon(), out of line.
+// Parse: from a frame to a flow. The common case (Ethernet, IPv4 without options, whole, TCP) is a few loads and
+// compares; everything else, UDP too, goes to parse_uncommon(), out of line.
 //
 // A family is a type with the header, the flow block and the functions of one IP version; the
 // packet path is written over it. Byte-order-sensitive here: total_length, fragment, UDP length.

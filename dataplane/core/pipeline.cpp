@@ -67,8 +67,8 @@ Pipeline::Pipeline(const PipelineOptions &options)
     if (options.counts_inherited) inherited_gauge_.emplace(options.counters.slots);
 }
 
-unsigned Pipeline::process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
-                           u64 now_ns) noexcept {
+void Pipeline::process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
+                       u64 now_ns) noexcept {
     burst_size_ = static_cast<unsigned>(burst.size());
     add(counters_.worker->bursts);
     add(counters_.worker->received_packets, burst_size_);
@@ -77,21 +77,19 @@ unsigned Pipeline::process(const Generation *generation, std::span<Frame> burst,
     const Burst b{.generation = *generation, .frames = burst.data(), .end = burst.data() + burst.size(), .now_s = now_s, .length_max = mtu_ + kLinkLength,
                   .unchanged = Connection::established_at(now_s), .source = OuterSource(source_mac), .hash_key = generation->hash_key(),
                   .source_mac = source_mac};
-    not_forwarded_ = replies_ = 0;
+    not_forwarded_ = 0;
     count_generation(generation->number());
     classify_burst<Ipv4>(b);
     follow_burst(b);
-    const unsigned forwarded = encapsulate_burst(b); // may reply, too
-    return forwarded + replies_;
+    encapsulate_burst(b);
 }
 
-unsigned Pipeline::process_without_generation(std::span<Frame> burst) noexcept {
+void Pipeline::process_without_generation(std::span<Frame> burst) noexcept {
     for (unsigned i = 0; i < burst_size_; ++i) {
         add(counters_.worker->received_bytes, burst[i].length);
         clear(packets_[i]);
         leave_to_kernel(burst[i], packets_[i], DropReason::no_snapshot);
     }
-    return 0;
 }
 
 /// Classifies all packets; the lines of their connections are on their way then.
@@ -121,8 +119,7 @@ void Pipeline::follow_burst(const Burst &b) noexcept {
 }
 
 /// Gives each packet that has a backend its outer headers.
-/// @return how many are forwarded.
-unsigned Pipeline::encapsulate_burst(const Burst &b) noexcept {
+void Pipeline::encapsulate_burst(const Burst &b) noexcept {
     WorkerCounters &worker = *counters_.worker;
     const u64 others_before = worker.by_row + worker.by_hops;
     u64 bytes = 0;
@@ -132,7 +129,6 @@ unsigned Pipeline::encapsulate_burst(const Burst &b) noexcept {
     add(worker.forwarded_packets, forwarded);
     add(worker.forwarded_bytes, bytes);
     add(worker.by_connection, forwarded - (worker.by_row + worker.by_hops - others_before));
-    return forwarded;
 }
 
 /// Nothing is known of the packet.
@@ -303,7 +299,6 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
     answer_with_reset(frame, packet, b.source_mac);
     frame.verdict = Verdict::kReply;
     ++not_forwarded_;
-    ++replies_;
     add(counters_.worker->resets_sent);
 }
 
@@ -312,11 +307,11 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
     return u32{packet.ip_length} + forwarding.reach <= b.length_max && frame.headroom >= kHeadroomNeeded;
 }
 
-[[gnu::noinline]] u32 Pipeline::drop_unsendable(const Packet &packet, Frame &frame, const Forwarding &forwarding) noexcept {
+[[gnu::noinline]] u32 Pipeline::drop_unsendable(const Burst &b, const Packet &packet, Frame &frame, const Forwarding &forwarding) noexcept {
     drop(frame, packet,
-         forwarding.reach == Forwarding::kUnresolved ? DropReason::no_next_hop
-         : frame.headroom < kHeadroomNeeded          ? DropReason::no_headroom
-                                                     : DropReason::too_big);
+         forwarding.reach == Forwarding::kUnresolved               ? DropReason::no_next_hop
+         : u32{packet.ip_length} + forwarding.reach > b.length_max ? DropReason::too_big
+                                                                   : DropReason::no_headroom);
     return 0;
 }
 
@@ -326,7 +321,7 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
     if (packet.source != Source::kConnection) [[unlikely]] return packet.source == Source::kNone ? 0 : encapsulate_any(b, packet, frame);
     const Forwarding &forwarding = b.generation.forwarding_of(packet.tenant);
     if (forwarding.tenant != packet.tenant) [[unlikely]] return encapsulate_stale(b, packet, frame);
-    if (!is_sendable(b, packet, frame, forwarding)) [[unlikely]] return drop_unsendable(packet, frame, forwarding);
+    if (!is_sendable(b, packet, frame, forwarding)) [[unlikely]] return drop_unsendable(b, packet, frame, forwarding);
     return count_forwarded(packet, frame, encapsulate(frame, forwarding, packet.ip_length, packet.hash.entropy, b.source));
 }
 
@@ -342,7 +337,7 @@ void Pipeline::answer(const Burst &b, Packet &packet, Frame &frame) noexcept {
 /// first choice is right.
 [[gnu::noinline]] u32 Pipeline::encapsulate_any(const Burst &b, Packet &packet, Frame &frame) noexcept {
     const Forwarding &forwarding = b.generation.forwarding(packet.slot());
-    if (!is_sendable(b, packet, frame, forwarding)) return drop_unsendable(packet, frame, forwarding);
+    if (!is_sendable(b, packet, frame, forwarding)) return drop_unsendable(b, packet, frame, forwarding);
     Be32 hops[kGueHopCountMax];
     unsigned hop_count = 0;
     if (packet.source == Source::kHops) hop_count = select_hops(b.generation, b.generation.service(packet.service), packet.hash, packet.slot(), hops);

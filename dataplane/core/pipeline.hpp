@@ -40,9 +40,8 @@ class Pipeline {
     /// @param generation null before the first adoption: everything is for the kernel, or drops as no_snapshot.
     /// @param source_mac link-layer source of what leaves, the port's own.
     /// @param now_ns a monotonic clock.
-    /// @return how many of them are to be sent: forwarded or replied.
-    unsigned process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
-                     wire::u64 now_ns) noexcept;
+    void process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
+                 wire::u64 now_ns) noexcept;
 
     /// Expires connections, a bounded piece of the tables a call; call it about once a millisecond, also when idle: then a
     /// connection is gone, and no longer counted, some 4 s after its timeout (8 s in a table of 10 million).
@@ -83,10 +82,10 @@ class Pipeline {
 
   private:
     struct Burst;
-    unsigned process_without_generation(std::span<Frame>) noexcept;
+    void process_without_generation(std::span<Frame>) noexcept;
     template <class Family> void classify_burst(const Burst &) noexcept;
     void follow_burst(const Burst &) noexcept;
-    unsigned encapsulate_burst(const Burst &) noexcept;
+    void encapsulate_burst(const Burst &) noexcept;
 
     // One step each, of one packet.
     template <class Family> wire::u16 classify(const Burst &, Packet &, Frame &) noexcept;
@@ -104,7 +103,7 @@ class Pipeline {
     template <class Key>
     wire::u64 *inherit(const Generation &, ConnectionTable<Key> &, const wire::FlowHash &, const Key &, wire::u32 now_s) noexcept;
     static bool is_sendable(const Burst &, const Packet &, const Frame &, const Forwarding &) noexcept;
-    wire::u32 drop_unsendable(const Packet &, Frame &, const Forwarding &) noexcept;
+    wire::u32 drop_unsendable(const Burst &, const Packet &, Frame &, const Forwarding &) noexcept;
     static void clear(Packet &) noexcept;
     void drop(Frame &, const Packet &, wire::DropReason) noexcept;
     void leave_to_kernel(Frame &, const Packet &, wire::DropReason otherwise) noexcept;
@@ -129,7 +128,6 @@ class Pipeline {
     std::array<wire::u8, kBurstSizeMax> wide_;    ///< indices of packets whose connections have wide keys
     unsigned wide_count_ = 0;
     unsigned not_forwarded_ = 0; ///< of the burst: decided in another way
-    unsigned replies_ = 0;       ///< of those
 };
 
 } // namespace fairlead::core

@@ -28,27 +28,29 @@ std::uint64_t compute(const std::atomic<bool> &stop, std::uint64_t &turns) {
 
 Lane::Lane(const Options &options, unsigned index, io::Port &port, io::TableMemory connections, core::CounterBlock counters, io::GenerationStore &store,
            std::atomic<bool> &stop)
-    : counters_(counters), offer_(options, index, stop),
+    : index_(index), port_(port), counters_(counters), store_(store), stop_(stop), offer_(options, index, stop),
       forwarder_({.counters = counters, .mtu = kMtu, .connections = std::move(connections), .wide_connections = small_table()}, store),
-      witness_(forwarder_, offer_.flows(), options.flows),
-      full_loop_({.index = index, .idle = io::Idle::kPoll, .queues = {{.port = port.id(), .queue = 0, .mac = port.mac(), .waits_for_generation = false}},
-                  .counters = counters.worker}, forwarder_, store, stop),
-      witness_loop_({.index = index, .idle = io::Idle::kPoll, .queues = {{.port = port.id(), .queue = 0, .mac = port.mac(), .waits_for_generation = false}},
-                     .counters = counters.worker}, witness_, store, stop),
-      macswap_loop_({.index = index, .idle = io::Idle::kPoll, .queues = {{.port = port.id(), .queue = 0, .mac = port.mac(), .waits_for_generation = false}},
-                     .counters = counters.worker}, macswap_, store, stop),
-      io_loop_({.index = index, .idle = io::Idle::kPoll, .queues = {{.port = port.id(), .queue = 0, .mac = port.mac(), .waits_for_generation = false}},
-                .counters = counters.worker}, io_, store, stop),
-      stop_(stop) {
+      witness_(forwarder_, offer_.flows(), options.flows), full_loop_(loop_over(forwarder_)), witness_loop_(loop_over(witness_)),
+      macswap_loop_(loop_over(macswap_)), io_loop_(loop_over(io_)) {
     offer_.attach(port.id());
 }
 
-void Lane::run(Pipeline pipeline) {
+template <class Path> io::PollLoop<Path> Lane::loop_over(Path &path) {
+    return io::PollLoop<Path>({.index = index_, .idle = io::Idle::kPoll, .queues = {{.port = port_.id(), .queue = 0, .mac = port_.mac(), .waits_for_generation = false}},
+                               .counters = counters_.worker}, path, store_, stop_);
+}
+
+void Lane::run() {
+    if (pass_flags_) {
+        offer_.pass(*pass_flags_);
+        witness_loop_.run();
+        return;
+    }
     offer_.draw();
     std::uint64_t turns = 0;
     const std::uint64_t offered_before = offer_.offered();
     const std::uint64_t begin_ns = clock_.now_ns();
-    switch (pipeline) {
+    switch (pipeline_) {
     case Pipeline::kFull: full_loop_.run(); break;
     case Pipeline::kMacswap: macswap_loop_.run(); break;
     case Pipeline::kIo: io_loop_.run(); break;
@@ -58,13 +60,8 @@ void Lane::run(Pipeline pipeline) {
     }
     }
     const std::uint64_t end_ns = clock_.now_ns();
-    round_ = {.work = pipeline == Pipeline::kArithmetic ? turns : offer_.offered() - offered_before,
+    round_ = {.work = pipeline_ == Pipeline::kArithmetic ? turns : offer_.offered() - offered_before,
               .seconds = static_cast<double>(end_ns - begin_ns) / 1e9};
-}
-
-void Lane::pass(std::uint8_t tcp_flags) {
-    offer_.pass(tcp_flags);
-    witness_loop_.run();
 }
 
 void Lane::forget_new_flows(const core::Generation &generation) {

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 namespace fairlead::mpps {
 
@@ -28,14 +29,14 @@ class Lane {
         [[nodiscard]] double ns() const { return 1e9 * seconds / static_cast<double>(work); }
     };
 
-    // On the lane's own lcore, until the word to stop.
-
-    void run(Pipeline pipeline);
-    /// Each flow once, with these TCP flags; stops by itself. Notes each flow's backend.
-    void pass(std::uint8_t tcp_flags);
+    /// On the lane's own lcore, what was planned, until the word to stop.
+    void run();
 
     // Between rounds.
 
+    void plan(Pipeline pipeline) { pipeline_ = pipeline, pass_flags_.reset(); }
+    /// Each flow once, with these TCP flags; stops by itself. Notes each flow's backend.
+    void plan_pass(std::uint8_t tcp_flags) { pass_flags_ = tcp_flags; }
     [[nodiscard]] const Round &round() const { return round_; }
     [[nodiscard]] std::uint64_t offered() const { return offer_.offered(); }
     [[nodiscard]] std::uint64_t moved() const { return witness_.moved(); }
@@ -44,8 +45,14 @@ class Lane {
     void forget_new_flows(const core::Generation &generation);
 
   private:
-    io::TscClock clock_;
+    template <class Path> [[nodiscard]] io::PollLoop<Path> loop_over(Path &path);
+
+    unsigned index_;
+    const io::Port &port_;
     core::CounterBlock counters_;
+    io::GenerationStore &store_;
+    const std::atomic<bool> &stop_;
+    io::TscClock clock_;
     Offer offer_;
     io::Forwarder forwarder_;
     WitnessPath witness_;
@@ -55,7 +62,8 @@ class Lane {
     io::PollLoop<WitnessPath> witness_loop_;
     io::PollLoop<MacswapPath> macswap_loop_;
     io::PollLoop<IoPath> io_loop_;
-    const std::atomic<bool> &stop_;
+    Pipeline pipeline_ = Pipeline::kFull;
+    std::optional<std::uint8_t> pass_flags_; ///< planned: a pass
     Round round_;
 };
 

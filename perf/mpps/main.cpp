@@ -12,7 +12,7 @@
 int main(int argc, char **argv) {
     using namespace fairlead;
     const auto parsed = mpps::parse_options(argc, argv);
-    if (const auto *exit = std::get_if<mpps::Exit>(&parsed)) return exit->code;
+    if (const auto *exit = std::get_if<io::Exit>(&parsed)) return exit->code;
     const auto &options = std::get<mpps::Options>(parsed);
     io::start_log("warning", "mpps");
     try {

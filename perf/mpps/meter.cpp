@@ -51,7 +51,7 @@ class Meter {
     Measurement run();
 
   private:
-    void launch(unsigned lane_count, int (*function)(void *));
+    void launch(unsigned first, unsigned count);
     void pass(std::uint8_t tcp_flags);
     void run_round(Kind &kind);
     void publish_until(Clock::time_point end);
@@ -70,11 +70,6 @@ class Meter {
     std::atomic<bool> stop_{false};
     std::vector<std::unique_ptr<Lane>> lanes_;
     bool hugepages_ = false;
-
-    // Of the lcores that are launched next.
-    static inline Meter *meter_ = nullptr;
-    Pipeline pipeline_ = Pipeline::kFull;
-    std::uint8_t pass_flags_ = 0;
 
     std::uint64_t full_offered_ = 0, full_sent_ = 0, full_new_ = 0;
     double full_seconds_ = 0;
@@ -132,20 +127,18 @@ io::Result<void> Meter::prepare() {
     return {};
 }
 
-/// Has the function run on the lanes' lcores; it gets the lane.
-void Meter::launch(unsigned lane_count, int (*function)(void *)) {
-    meter_ = this;
+/// Has lanes do what was planned for them, each on its own lcore.
+void Meter::launch(unsigned first, unsigned count) {
     stop_.store(false, std::memory_order_relaxed);
-    for (unsigned index = 0; index < lane_count; ++index) rte_eal_remote_launch(function, lanes_[index].get(), index + 1); // lcore 0 is the main thread
+    for (unsigned index = first; index < first + count; ++index) // lcore 0 is the main thread
+        rte_eal_remote_launch([](void *lane) { static_cast<Lane *>(lane)->run(); return 0; }, lanes_[index].get(), index + 1);
 }
 
 /// Lane by lane, since each stops all.
 void Meter::pass(std::uint8_t tcp_flags) {
-    pass_flags_ = tcp_flags;
-    meter_ = this;
     for (unsigned index = 0; index < lanes_.size(); ++index) {
-        stop_.store(false, std::memory_order_relaxed);
-        rte_eal_remote_launch([](void *lane) { static_cast<Lane *>(lane)->pass(meter_->pass_flags_); return 0; }, lanes_[index].get(), index + 1);
+        lanes_[index]->plan_pass(tcp_flags);
+        launch(index, 1);
         rte_eal_mp_wait_lcore();
     }
 }
@@ -184,9 +177,9 @@ void Meter::run_round(Kind &kind) {
     const std::uint64_t offered_before = offered(), sent_before = sent();
     const std::uint64_t new_before = sum(&wire::WorkerCounters::connections_opened);
     const unsigned lane_count = kind.is_alone ? 1 : static_cast<unsigned>(lanes_.size());
-    pipeline_ = kind.pipeline;
+    for (const auto &lane : lanes_) lane->plan(kind.pipeline);
     const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds / options_.rounds));
-    launch(lane_count, [](void *lane) { static_cast<Lane *>(lane)->run(meter_->pipeline_); return 0; });
+    launch(0, lane_count);
     if (kind.is_updated) publish_until(end);
     else std::this_thread::sleep_until(end);
     stop_.store(true, std::memory_order_relaxed);

@@ -35,7 +35,7 @@ Offer::Offer(const Options &options, unsigned worker, std::atomic<bool> &stop)
     : flows_(worker, options.services), stop_(stop), flow_count_(options.flows),
       new_flow_below_(static_cast<std::uint32_t>((std::uint64_t{options.new_flows_percent} << 32) / 100)),
       all_new_(options.new_flows_percent == 100), imix_(options.imix), is_cold_(options.headers == Headers::kCold), frame_length_(static_cast<std::uint16_t>(options.size_bytes - kCrcLength)),
-      next_new_(options.flows), random_state_(0x9e3779b97f4a7c15ull * (worker + 1)), template_{} {
+      next_new_(options.flows), random_(0x9e3779b97f4a7c15ull * (worker + 1)), template_{} {
     const PacketHeaders headers{
         .ethernet = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, Be16::from_host(kEtherTypeIpv4)},
         .ip = {0x45, 0, {}, {}, Be16::from_host(kIpv4DontFragment), 64, kIpProtocolTcp, {}, {}, {}},
@@ -77,7 +77,7 @@ std::uint16_t Offer::fill_pass(rte_mbuf **packets, std::uint16_t count) {
 
 void Offer::fill_drawn(rte_mbuf **packets, std::uint16_t count) {
     for (std::uint16_t i = 0; i < count; ++i) {
-        const std::uint64_t drawn = random();
+        const std::uint64_t drawn = random_.next();
         const bool is_new = all_new_ || static_cast<std::uint32_t>(drawn) < new_flow_below_;
         const std::uint32_t flow = is_new ? next_new_++ : static_cast<std::uint32_t>(((drawn >> 32) * flow_count_) >> 32);
         const std::uint16_t length = imix_ ? kImixLengths[((drawn & 0xffff) * kImixLengths.size()) >> 16] : frame_length_;
@@ -112,14 +112,6 @@ void Offer::let_cool(rte_mbuf **packets, std::uint16_t count) {
     headers->tcp.flags = tcp_flags;
     packet->data_len = length;
     packet->pkt_len = length;
-}
-
-/// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016).
-[[gnu::always_inline]] inline std::uint64_t Offer::random() {
-    random_state_ ^= random_state_ >> 12;
-    random_state_ ^= random_state_ << 25;
-    random_state_ ^= random_state_ >> 27;
-    return random_state_ * 0x2545f4914f6cdd1dull;
 }
 
 } // namespace fairlead::mpps

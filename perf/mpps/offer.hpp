@@ -8,6 +8,7 @@
 
 #include "dataplane/wire/packet.h"
 #include "perf/mpps/options.hpp"
+#include "perf/xorshift.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -69,7 +70,6 @@ class Offer {
     void fill_drawn(rte_mbuf **packets, std::uint16_t count);
     void let_cool(rte_mbuf **packets, std::uint16_t count);
     void write(rte_mbuf *packet, std::uint32_t flow, std::uint8_t tcp_flags, std::uint16_t length) const;
-    [[nodiscard]] std::uint64_t random();
 
     FlowSpace flows_;
     std::atomic<bool> &stop_;
@@ -82,7 +82,7 @@ class Offer {
     std::optional<std::uint8_t> pass_flags_;
     std::uint32_t next_in_pass_ = 0;
     std::uint32_t next_new_;
-    std::uint64_t random_state_;
+    perf::Xorshift random_;
     std::uint64_t offered_ = 0;
     std::vector<rte_mbuf *> cooling_; ///< a ring; written packets that wait until their headers are cold
     std::size_t coolest_ = 0;

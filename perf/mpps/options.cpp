@@ -16,7 +16,7 @@ namespace {
 
 constexpr unsigned kBackendsMax = 50'000; // some slots are left for backends that come
 
-Exit refuse(const std::string &why) {
+io::Exit refuse(const std::string &why) {
     fmt::print(stderr, "mpps: {}\n", why);
     return {EX_USAGE};
 }
@@ -37,7 +37,7 @@ std::string contradiction(const Options &options) {
 
 } // namespace
 
-std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
+std::variant<Options, io::Exit> parse_options(int argc, const char *const *argv) {
     Options options;
     options.forwarding = wire::kForwardingGue;
     CLI::App app{"Measures the dataplane's packet path on memory-backed ports: real loop, real pipeline, no NIC.", "mpps"};
@@ -65,7 +65,7 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
-        if (error.get_exit_code() == 0) return Exit{app.exit(error)};
+        if (error.get_exit_code() == 0) return io::Exit{app.exit(error)};
         return refuse(error.what());
     }
     if (const auto why = contradiction(options); !why.empty()) return refuse(why);

@@ -2,6 +2,8 @@
 /// The command line of the meter.
 #pragma once
 
+#include "dataplane/io/options.hpp"
+
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -30,11 +32,6 @@ struct Options {
     bool json = false;
 };
 
-/// The program is to end at once with this exit code; what was to be said has been said.
-struct Exit {
-    int code;
-};
-
-[[nodiscard]] std::variant<Options, Exit> parse_options(int argc, const char *const *argv);
+[[nodiscard]] std::variant<Options, io::Exit> parse_options(int argc, const char *const *argv);
 
 } // namespace fairlead::mpps

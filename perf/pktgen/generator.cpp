@@ -119,7 +119,7 @@ void Generator::make_burst(unsigned count) noexcept {
 Generator::Draft Generator::draft() noexcept {
     if (is_opening_) return {flows_.open(), true};
     opening_due_ += setup_.opening_share;
-    if (opening_due_ < 1) return {flows_.pick(random()), false};
+    if (opening_due_ < 1) return {flows_.pick(static_cast<u32>(random_.next() >> 32)), false};
     opening_due_ -= 1;
     return {flows_.open(), true};
 }
@@ -196,14 +196,6 @@ u64 Generator::missed() const noexcept {
         if (queue.queue == 0 && rte_eth_stats_get(queue.port, &stats) == 0) sum += stats.imissed + stats.rx_nombuf;
     }
     return sum;
-}
-
-/// xorshift64* (Vigna 2016): its high bits are good enough to pick flows by.
-u32 Generator::random() noexcept {
-    random_state_ ^= random_state_ >> 12;
-    random_state_ ^= random_state_ << 25;
-    random_state_ ^= random_state_ >> 27;
-    return static_cast<u32>((random_state_ * 0x2545f4914f6cdd1d) >> 32);
 }
 
 } // namespace fairlead::pktgen

@@ -11,6 +11,7 @@
 #include "perf/pktgen/frame_template.hpp"
 #include "perf/pktgen/pacer.hpp"
 #include "perf/pktgen/trial.hpp"
+#include "perf/xorshift.hpp"
 
 #include <array>
 #include <atomic>
@@ -72,13 +73,12 @@ class Generator {
     void account(std::span<const Returned> burst, wire::u64 now_ns) noexcept;
     void rest(wire::u64 wait_ns) const noexcept;
     [[nodiscard]] wire::u64 missed() const noexcept;
-    [[nodiscard]] wire::u32 random() noexcept;
 
     Setup setup_;
     FlowTable &flows_;
     const std::atomic<bool> &stop_;
     io::TscClock clock_;
-    wire::u64 random_state_ = 0x9e3779b97f4a7c15;
+    perf::Xorshift random_{0x9e3779b97f4a7c15};
     std::size_t next_size_ = 0;
     double opening_due_ = 0; ///< flows to open, in parts
     bool is_opening_ = false;

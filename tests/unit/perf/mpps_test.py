@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 METER = os.environ["FAIRLEAD_MPPS"]
-SHORT = ["--table", "65536", "--seconds", "0.2", "--rounds", "2"]
+SHORT = ["--table", "65536", "--seconds", "0.3", "--rounds", "3"]  # an odd number: a median is one round's figure
 
 
 def run(*arguments):
@@ -26,17 +26,17 @@ class Meter(unittest.TestCase):
         m = self.measure("--flows", "5000")
         self.assertEqual((m["pipeline"], m["flows"], m["size"], m["headers"], m["forwarding"]), ("all", 5000, 64, "warm", "gue"))
         self.assertEqual((m["lost"], m["broken"]), (0, 0))
-        self.assertGreater(m["packets"], 100_000)
+        self.assertGreater(m["packets"], 1000)
         self.assertEqual(m["by_connection"], 1.0)
-        self.assertAlmostEqual(m["mpps"], 1000 / m["gross_ns_per_packet"], delta=0.2 * m["mpps"])
+        self.assertAlmostEqual(m["mpps"], 1000 / m["gross_ns_per_packet"], delta=0.01 * m["mpps"])
         for key in ("ns_per_packet", "io_ns_per_packet", "macswap_ns_per_packet", "full_to_macswap"):
             self.assertIsNotNone(m[key], key)
 
     def test_new_flows_are_recorded_round_after_round(self):
         m = self.measure("--flows", "1000", "--new-flows", "1")
         self.assertEqual((m["lost"], m["broken"]), (0, 0))
-        self.assertGreater(m["new_flows_per_second"], 1000)
-        self.assertAlmostEqual(m["by_connection"], 0.99, delta=0.003)
+        self.assertGreater(m["new_flows_per_second"], 100)
+        self.assertAlmostEqual(m["by_connection"], 0.99, delta=0.005)
 
     def test_generations_under_load_break_nothing(self):
         m = self.measure("--flows", "5000", "--updates-per-second", "50", "--backends", "20")
@@ -52,7 +52,7 @@ class Meter(unittest.TestCase):
     def test_one_pipeline_alone(self):
         m = self.measure("--pipeline", "macswap", "--flows", "100")
         self.assertIsNone(m["gross_ns_per_packet"])
-        self.assertAlmostEqual(m["mpps"], 1000 / m["macswap_ns_per_packet"], delta=0.2 * m["mpps"])
+        self.assertAlmostEqual(m["mpps"], 1000 / m["macswap_ns_per_packet"], delta=0.01 * m["mpps"])
 
     def test_what_it_cannot_do_is_one_line(self):
         for arguments, code, words in (
