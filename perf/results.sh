@@ -15,7 +15,7 @@ measure() { "$root/perf/mpps.sh" --no-build --json "$@" >>"$results/mpps.jsonl.n
 
 rm -f "$results/mpps.jsonl.new"
 install_packages build perf
-"$root/scripts/build.sh" --no-install --cpu native --directory "$directory" perf/mpps/mpps perf/bench/bench_steps perf/bench/bench_tables perf/bench/bench_adoption
+"$root/scripts/build.sh" --no-install --cpu native --directory "$directory" perf/mpps/mpps perf/bench/bench_steps perf/instructions/count_path
 for headers in warm cold; do
     for flows in 1 1000 100000 1000000 10000000; do measure --flows "$flows" --headers "$headers"; done
 done
@@ -34,5 +34,5 @@ mv "$results/mpps.jsonl.new" "$results/mpps.jsonl"
     --benchmark_context="cpu=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" |
     jq 'del(.context.executable, .context.host_name, .context.load_avg)' >"$results/steps.json.new"
 mv "$results/steps.json.new" "$results/steps.json"
-"$root/perf/instructions/count" --json "$results/instructions.json"
+"$root/perf/instructions/count" --program "$directory/perf/instructions/count_path" --json "$results/instructions.json"
 "$root/perf/plot"
