@@ -10,6 +10,7 @@ host_sh=${host_scripts%/host}/host.sh
 usage() {
     cat <<'END'
 usage: scripts/host.sh COMMAND [--dry-run] [--undo] [--state DIR] ...
+  check [--json]                  what this machine has, and the command that mends what it lacks; exit code 0 if nothing is to be mended
   hugepages --count N | --memory SIZE [--size 2M|1G] [--node K] [--persist]
                                   has the kernel keep at least so many (SIZE: 512M, 4G); of NUMA node K, or spread over all
   bind NIC... [--driver vfio-pci|uio_pci_generic] [--confirm-within SECONDS] [--persist] [--really --really]
@@ -18,6 +19,9 @@ usage: scripts/host.sh COMMAND [--dry-run] [--undo] [--state DIR] ...
                                   --confirm-within: puts them back unless `host.sh bind --confirm` comes in time
   bind --confirm                  keeps what was bound with --confirm-within
   unbind NIC... | --all           back to the driver, interface name, addresses and routes that were there
+  cores --workers N [--nic NIC | --node K | --cpus LIST] [--persist]
+                                  chooses CPUs for the workers, moves interrupts and kernel work off them, and prints the kernel
+                                  command line and the dataplane's --lcores
   boot                            does again what --persist noted in /etc/fairlead/host.conf (fairlead-host.service)
   --dry-run     prints what would be done, changes nothing
   --undo        puts back what the command found at its first change, and forgets what it noted for the next boot
@@ -47,13 +51,19 @@ source "$host_scripts/confirm.sh"
 source "$host_scripts/boot.sh"
 # shellcheck source=host/hugepages.sh
 source "$host_scripts/hugepages.sh"
+# shellcheck source=host/cpus.sh
+source "$host_scripts/cpus.sh"
+# shellcheck source=host/cores.sh
+source "$host_scripts/cores.sh"
+# shellcheck source=host/check.sh
+source "$host_scripts/check.sh"
 
 [ $# -gt 0 ] || refuse "no command given"
 command=$1
 shift
 case $command in
     help | --help | -h) usage; exit 0 ;;
-    hugepages | bind | unbind | boot) ;;
+    check | hugepages | bind | unbind | cores | boot) ;;
     *) refuse "unknown command '$command'" ;;
 esac
 
@@ -65,9 +75,11 @@ takes_value() {      # of the options that do
 }
 allowed_options() {
     case $command in
+        check) echo --json ;;
         hugepages) echo --dry-run --undo --state --count --memory --size --node --persist ;;
         bind) echo --dry-run --undo --state --driver --confirm-within --confirm --persist --really --identity --rollback-after --token ;;
         unbind) echo --dry-run --undo --state --all ;;
+        cores) echo --dry-run --undo --state --workers --nic --node --cpus --persist ;;
         boot) echo --dry-run --state ;;
     esac
 }

@@ -61,12 +61,24 @@ recorded_paths() {
     done < <(find "$state/$1/values" -type f ! -name '*.new' | sort -V)
 }
 
-# plan_undo STEP
+# plan_undo STEP : what cannot be put back stays recorded, and hinders nothing else.
 plan_undo() {
     local path value
     while IFS= read -r path; do
         value=$(cat "$state/$1/values${path#"$host_root"}")
-        plan_write "$value" "$path"
+        plan "echo '$value' >$path" restore_value "$1" "$path"
     done < <(recorded_paths "$1")
-    plan "rm -r $state/$1" rm -rf "$state/$1"
+    plan "rm -r $state/$1" end_record "$1"
+}
+restore_value() {
+    local kept=$state/$1/values${2#"$host_root"}
+    if write_value "$(cat "$kept")" "$2"; then return 0; fi
+    complain "$failure"
+    not_restored+=("$2")
+}
+not_restored=()
+end_record() {
+    if [ "${#not_restored[@]}" -eq 0 ]; then rm -rf "${state:?}/$1"; return; fi
+    failure="${#not_restored[@]} values could not be put back"
+    return 1
 }
