@@ -24,6 +24,7 @@ host_bind() {
     esac
     if [ -n "${option[confirm-within]:-}" ]; then need_number --confirm-within "${option[confirm-within]}" 1; fi
 
+    local module
     local -a addresses=() to_bind=()
     resolve_nics "$@"
     for address in "${addresses[@]}"; do
@@ -34,7 +35,9 @@ host_bind() {
         fi
     done
     for address in "${to_bind[@]}"; do check_bindable "$address"; done
-    need_module "$driver"
+    if [ "${#to_bind[@]}" -gt 0 ]; then
+        for module in $(modules_of "$driver"); do need_module "$module"; done
+    fi
     bind_all
 }
 

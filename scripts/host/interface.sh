@@ -14,7 +14,9 @@ save_interface() {
     # Without what comes by itself: link-local and advertised addresses, the routes of addresses.
     ip -o addr show dev "$1" 2>/dev/null | grep -vE 'scope link| inet6 .* dynamic' | awk '{
         line = $4
-        for (i = 5; i < NF; ++i) if ($i ~ /^(peer|brd|scope)$/) line = line " " $i " " $(i + 1)
+        for (i = 5; i < NF; ++i)
+            if ($i ~ /^(peer|brd|scope)$/) line = line " " $i " " $(i + 1)
+            else if ($i ~ /^(nodad|noprefixroute)$/) line = line " " $i
         print line }' >"$2/addresses" || true
     for family in 4 6; do
         ip "-$family" route show table all dev "$1" 2>/dev/null |
