@@ -137,11 +137,12 @@ bind_all() {
     open_state
     drop_old_record bind
     begin_record bind || die "$failure"
-    trap put_back_bound EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    if [ -n "${option[confirm-within]:-}" ] && [ -e "$state/bind/unconfirmed" ]; then
+        die "what was bound before is not confirmed yet: $host_sh bind --confirm, or bind --undo, then again"
+    fi
+    undo_on_exit put_back_bound
     do_plan || exit 1
-    trap - EXIT INT TERM HUP
+    undo_no_more
     for address in "${to_bind[@]}"; do say "$address is bound to $driver: fairlead-dataplane --port $address"; done
     if [ -n "${option[confirm-within]:-}" ] && [ "${#to_bind[@]}" -gt 0 ]; then
         say "it goes back in ${option[confirm-within]} s, unless you say: $host_sh bind --confirm"
@@ -196,14 +197,14 @@ await_driver() {
 # All or nothing.
 put_back_bound() {
     local status=$?
-    trap - EXIT
-    trap '' INT TERM HUP
+    begin_undo
     complain "bind: ${failure:-interrupted}; putting back what was there"
     failure=''
     for address in "${to_bind[@]}"; do
         if [ -d "$state/bind/$address" ]; then restore_nic "$address" || complain "$address: $failure"; fi
     done
-    stop_watcher
+    if [ -n "${option[confirm-within]:-}" ]; then stop_watcher; fi
     unload_modules
+    if [ -z "$(recorded_nics)" ]; then rm -rf "${state:?}/bind"; fi
     exit "$status"
 }

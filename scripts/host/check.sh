@@ -31,8 +31,8 @@ host_check() {
 kCpuFlags="avx avx2 bmi1 bmi2 f16c fma abm movbe xsave sse4_2 popcnt cx16 aes"
 check_cpu() {
     local flags flag missing='' model
-    flags=" $(sed -n '/^flags/{s/^[^:]*: //p;q}' "$host_root/proc/cpuinfo" 2>/dev/null) "
-    model=$(sed -n '/^model name/{s/^[^:]*: //p;q}' "$host_root/proc/cpuinfo" 2>/dev/null)
+    flags=" $(read_value "$host_root/proc/cpuinfo" | sed -n '/^flags/{s/^[^:]*: //p;q}') "
+    model=$(read_value "$host_root/proc/cpuinfo" | sed -n '/^model name/{s/^[^:]*: //p;q}')
     for flag in $kCpuFlags; do [[ $flags == *" $flag "* ]] || missing+="${missing:+ }$flag"; done
     if [ -z "$missing" ]; then row cpu "${model:-unknown}: x86-64-v3 and AES"
     else row cpu "${model:-unknown}: lacks $missing" "needs a CPU with x86-64-v3 and AES (Haswell, Zen and later); a virtual machine: -cpu host"

@@ -71,11 +71,9 @@ host_hugepages() {
 
 take_hugepages() {
     local got failure_code=1
-    trap give_back_hugepages EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    undo_on_exit give_back_hugepages
     do_plan || exit "$failure_code"
-    trap - EXIT INT TERM HUP
+    undo_no_more
     got=$(read_value "$pages")
     say "there are $got hugepages of ${kHugepageSizes[$page]}$place ($(readable_kilobytes $((got * page)))), $(read_value "$directory/free_hugepages") free"
     for_each_node "$page"
@@ -130,8 +128,7 @@ find_hugepages() {
 # Back to what was there before this run, which --undo's record may be older than.
 give_back_hugepages() {
     local status=$? said=$failure
-    trap - EXIT
-    trap '' INT TERM HUP
+    begin_undo
     write_value "$has" "$pages" || said+="; and $failure"
     undo_mount "$page"
     if [ -z "$recorded_before" ]; then rm -rf "${state:?}/hugepages"; fi

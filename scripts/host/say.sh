@@ -4,12 +4,28 @@
 
 host_root=${FAIRLEAD_HOST_ROOT:-}
 
-say() { echo "host: $*"; }
-complain() { echo "host: $*" >&2; }
+# Where nobody listens any more (a lost terminal, a closed pipe), the work goes on.
+say() { echo "host: $*" || true; }
+complain() { echo "host: $*" >&2 || true; }
 # Usage; the machine lacks something; anything else.
 refuse() { complain "$*; scripts/host.sh --help says how it is called"; exit 2; }
 lack() { complain "$*"; exit 78; }
 die() { complain "$*"; exit 1; }
+
+# undo_on_exit FUNCTION : runs it, whatever ends this script from here on. A closed pipe on standard output ends nothing.
+undo_on_exit() {
+    trap "$1" EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    trap '' PIPE
+}
+undo_no_more() { trap - EXIT INT TERM HUP; }
+# begin_undo : first thing in such a function.
+begin_undo() {
+    trap - EXIT
+    trap '' INT TERM HUP
+    set +e
+}
 
 plan_text=()
 plan_words=()
@@ -23,7 +39,7 @@ plan() {
 say_plan() {
     local line
     if [ "$dry_run" = yes ]; then say "dry run: nothing is changed; this is what would be done"; else say "will do:"; fi
-    for line in "${plan_text[@]}"; do echo "  $line"; done
+    for line in "${plan_text[@]}"; do echo "  $line" || true; done
 }
 
 # Stops at the first failure; `failure` says what and where.
