@@ -168,7 +168,7 @@ record_nic() {
         failure="cannot record $1 in $kept: ${said##*: }"
         return 1
     fi
-    interface=$(interfaces_of "$1" | head -n 1)
+    interface=$(first_interface_of "$1")
     if [ -n "$interface" ]; then save_interface "$interface" "$kept.new"; fi
     mv "$kept.new" "$kept"
 }

@@ -8,12 +8,12 @@ conf=$host_root/etc/fairlead/host.conf
 kUnit=fairlead-host.service
 
 conf_lines() { grep -vE '^[[:space:]]*(#|$)' "$conf" 2>/dev/null || true; }
-is_noted() { conf_lines | grep -qxF -- "$1"; }
+is_noted() { grep -qxF -- "$1" <<<"$(conf_lines)"; }
 
 identity_of() {
     local device interface mac
     device=$(device_of "$1")
-    interface=$(interfaces_of "$1" | head -n 1)
+    interface=$(first_interface_of "$1")
     if [ -n "$interface" ]; then mac=$(read_value "$host_root/sys/class/net/$interface/address"); else mac=$(read_value "$state/bind/$1/address"); fi
     echo "$(read_value "$device/vendor"):$(read_value "$device/device")${mac:+@$mac}"
 }
@@ -65,7 +65,7 @@ noted_thing() {
     esac
 }
 plan_removal() {
-    if conf_lines | grep -qE "^$1( |\$)"; then plan "sed -i -E '/^$1( |\$)/d' $conf" remove_lines "$1"; fi
+    if grep -qE "^$1( |\$)" <<<"$(conf_lines)"; then plan "sed -i -E '/^$1( |\$)/d' $conf" remove_lines "$1"; fi
 }
 remove_lines() {
     local said
@@ -115,7 +115,7 @@ plan_forget() {
         pattern+="${pattern:+|}$thing"
     done
     [ -n "$pattern" ] && [ -e "$conf" ] || return 0
-    if conf_lines | grep -qvE "^($pattern)( |\$)"; then return 0; fi
+    if [ -n "$(conf_lines | grep -vE "^($pattern)( |\$)")" ]; then return 0; fi
     plan "systemctl disable $kUnit; rm $conf" disable_unit
 }
 disable_unit() {

@@ -55,7 +55,7 @@ check_firmware() {
 check_iommu_unit() {
     local unit units='' groups
     for unit in "$host_root/sys/class/iommu/"*; do if [ -e "$unit" ]; then units+="${units:+ }${unit##*/}"; fi; done
-    groups=$(find "$host_root/sys/kernel/iommu_groups" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)
+    groups=$(find "$host_root/sys/kernel/iommu_groups" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l || true)
     if [ "$groups" -gt 0 ]; then row iommu "${units:-on}, $groups groups"; return; fi
     row iommu "none that is on" "switch on VT-d or AMD-Vi in the firmware; $(grub_command "$(iommu_words)")"
 }
@@ -114,10 +114,10 @@ check_cores() {
         return
     fi
     row cores "isolated: $list"
-    for mask in "$host_root/proc/irq/"[0-9]*/smp_affinity_list "$host_root/proc/irq/"[0-9]*/smp_affinity; do
-        [ -e "$mask" ] && [[ $mask == *affinity ]] || continue
+    for mask in "$host_root/proc/irq/"[0-9]*/smp_affinity; do
+        [ -e "$mask" ] || continue
         ! grep -qsxF "$mask" "$state/cores/unmovable" || continue
-        if cpus_of_mask "$(read_value "$mask")" | grep -qxF -f <(echo "$isolated"); then busy+="${busy:+ }$(basename "${mask%/*}")"; fi
+        if grep -qxF -f <(echo "$isolated") <<<"$(cpus_of_mask "$(read_value "$mask")")"; then busy+="${busy:+ }$(basename "${mask%/*}")"; fi
     done
     if [ -z "$busy" ]; then row interrupts "none on isolated CPUs"
     else row interrupts "$(wc -w <<<"$busy") may come to isolated CPUs: ${busy:0:60}" "$host_sh cores --cpus $list --persist"
@@ -128,7 +128,7 @@ check_cores() {
 check_nic() {
     local device interface name_driver link=- speed='' width width_max found mend='' uses
     device=$(device_of "$1")
-    interface=$(interfaces_of "$1" | head -n 1)
+    interface=$(first_interface_of "$1")
     name_driver=$(driver_of "$1")
     if [ -n "$interface" ]; then
         link=$(read_value "$host_root/sys/class/net/$interface/operstate")

@@ -37,7 +37,7 @@ take_cpus() {
     [[ ${option[cpus]} =~ ^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$ ]] || refuse "--cpus takes a list such as 2,4-6, not '${option[cpus]}'"
     workers=$(cpus_of_list <<<"${option[cpus]}")
     [ -n "$workers" ] || refuse "--cpus takes a list such as 2,4-6, not '${option[cpus]}'"
-    for cpu in $workers; do online_cpus | grep -qx "$cpu" || missing+=${missing:+,}$cpu; done
+    for cpu in $workers; do grep -qx "$cpu" <<<"$(online_cpus)" || missing+=${missing:+,}$cpu; done
     [ -z "$missing" ] || lack "--cpus ${option[cpus]}: there is no CPU $missing, those online are $(online_cpus | list_of_cpus)"
     ! grep -qx 0 <<<"$workers" || lack "--cpus ${option[cpus]}: CPU 0 does what the kernel does nowhere else; take others of $(online_cpus | list_of_cpus)"
 }

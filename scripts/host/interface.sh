@@ -29,11 +29,11 @@ save_interface() {
 await_interface() {
     local round found
     for ((round = 0; round < 50; ++round)); do
-        found=$(interfaces_of "$1" | head -n 1)
+        found=$(first_interface_of "$1")
         if [ "$found" = "${2:-$found}" ] && [ -n "$found" ]; then break; fi
         sleep 0.1
     done
-    interfaces_of "$1" | head -n 1
+    first_interface_of "$1"
 }
 
 # restore_interface ADDRESS DIR : what does not work is said, and the rest done.
@@ -45,7 +45,7 @@ restore_interface() {
     if [ -z "$now" ]; then complain "$1: its driver is back but makes no interface; it was $name"; return 0; fi
     if [ "$now" != "$name" ]; then
         { ip link set dev "$now" down && ip link set dev "$now" name "$name"; } 2>&1 | sed "s/^/host: $now: /" >&2 || true
-        now=$(interfaces_of "$1" | head -n 1)
+        now=$(first_interface_of "$1")
         [ "$now" = "$name" ] || complain "$1: its interface is $now and was $name: ip link set dev $now name $name"
     fi
     net=$host_root/sys/class/net/$now

@@ -34,6 +34,12 @@ interfaces_of() {
     done
 }
 
+first_interface_of() {
+    local names
+    mapfile -t names < <(interfaces_of "$1")
+    echo "${names[0]:-}"
+}
+
 # address_of_interface IFACE : nothing if it is not on PCI. Of the bridges and the device on its path, the last.
 address_of_interface() {
     local path

@@ -68,7 +68,11 @@ class Persist(ServerTest):
 
     def test_undo_leaves_neither_file_nor_unit(self):
         self.ok("bind", NIC, "--persist")
+        self.ok("hugepages", "--count", "64", "--persist")
+        self.ok("hugepages", "--count", "5", "--node", "0", "--persist")
         self.ok("bind", "--undo")
+        self.assertEqual(len(self.lines()), 2)
+        self.ok("hugepages", "--undo")
         self.assertEqual([path for path in (self.server.root / "etc").rglob("*") if not path.is_dir()], [])
 
     def test_a_later_note_takes_the_place_of_the_former(self):
