@@ -25,7 +25,7 @@ usage: scripts/host.sh COMMAND [--dry-run] [--undo] [--state DIR] ...
   boot                            does again what --persist noted in /etc/fairlead/host.conf (fairlead-host.service)
   --dry-run     prints what would be done, changes nothing
   --undo        puts back what the command found at its first change, and forgets what it noted for the next boot
-  --state DIR   where that is recorded (/var/lib/fairlead/host)
+  --state DIR   where that is recorded (/var/lib/fairlead-host)
 exit codes: 0 done, or nothing to do; 1 it failed, and was put back; 2 usage; 78 the machine has not what is needed
 environment: FAIRLEAD_HOST_ROOT=DIR goes before /sys, /proc, /etc and /var
 END
@@ -107,7 +107,8 @@ while [ $# -gt 0 ]; do
     shift
 done
 dry_run=${option[dry-run]:-no}
-state=${option[state]:-$host_root/var/lib/fairlead/host}
+# Not in /var/lib/fairlead: that is the daemons' user's, and what is recorded here root writes to sysfs.
+state=${option[state]:-$host_root/var/lib/fairlead-host}
 case $command in
     bind | unbind) ;;
     *) [ "${#words[@]}" -eq 0 ] || refuse "$command takes no '${words[0]}'" ;;

@@ -11,6 +11,9 @@ open_state() {
     if ! said=$({ mkdir -p "$state" && : >>"$state/lock"; } 2>&1); then
         die "cannot record what is there now in $state: ${said##*: }; --undo would not work, so nothing was changed: run it as root, or name a directory with --state"
     fi
+    if [ -L "$state" ] || [ ! -O "$state" ]; then
+        die "$state is $(stat -c %U "$state" 2>/dev/null)'s, and not a directory of $(id -un)'s: what is recorded there would be written to sysfs; name another one with --state"
+    fi
     exec {state_lock}>>"$state/lock"
     flock --wait 120 "$state_lock" || die "$state is held by another host.sh for two minutes; wait for it, or end it"
 }
@@ -53,6 +56,11 @@ recorded_paths() {
     [ -d "$state/$1/values" ] || return 0
     while IFS= read -r kept; do
         path=$host_root${kept#"$state/$1/values"}
+        case ${kept#"$state/$1/values"} in
+            */../* ) continue ;;
+            /sys/* | /proc/*) ;;
+            *) continue ;;
+        esac
         if [ ! -e "$path" ]; then
             complain "$path is not there any more: nothing to put back"
         elif ! cmp -s "$kept" "$path"; then

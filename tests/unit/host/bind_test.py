@@ -154,6 +154,13 @@ class Bind(ServerTest):
     def test_without_a_place_for_the_records_nothing_is_touched(self):
         self.refused(1, ["/dev/null/host", "Not a directory", "--state"], "bind", NIC, "--state", "/dev/null/host")
 
+    def test_records_that_somebody_else_could_write_are_not_trusted(self):
+        real = self.server.root / "elsewhere"
+        real.mkdir()
+        link = self.server.root / "link"
+        link.symlink_to(real)
+        self.refused(1, [str(link), "--state"], "bind", NIC, "--state", link)
+
     def test_a_nic_in_use_is_not_unbound(self):
         self.ok("bind", NIC)
         fds = self.server.root / "proc/4711/fd"

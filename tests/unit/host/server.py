@@ -45,7 +45,7 @@ class Server:
     def __init__(self):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="fairlead-host-"))
         self.sys, self.pci = self.root / "sys", self.root / "sys/bus/pci"
-        self.state = self.root / "var/lib/fairlead/host"
+        self.state = self.root / "var/lib/fairlead-host"
         self.native = {}  # address -> driver that the kernel would choose
         self.names = {}  # address -> interface names that its native driver makes
         self.fifos = {}
