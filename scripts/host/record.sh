@@ -8,14 +8,16 @@ this_boot() { read_value "$host_root/proc/sys/kernel/random/boot_id"; }
 # open_state : makes the directory and holds its lock until this script ends: of two at once, the second waits.
 open_state() {
     local said
-    if ! said=$({ mkdir -p "$state" && : >>"$state/lock"; } 2>&1); then
-        die "cannot record what is there now in $state: ${said##*: }; --undo would not work, so nothing was changed: run it as root, or name a directory with --state"
-    fi
+    said=$(mkdir -p "$state" 2>&1) || cannot_record "$said"
     if [ -L "$state" ] || [ ! -O "$state" ]; then
-        die "$state is $(stat -c %U "$state" 2>/dev/null)'s, and not a directory of $(id -un)'s: what is recorded there would be written to sysfs; name another one with --state"
+        die "$state is $(stat -c %U "$state")'s, and not a directory of $(id -un)'s: what is recorded there would be written to sysfs; name another one with --state"
     fi
+    said=$({ : >>"$state/lock"; } 2>&1) || cannot_record "$said"
     exec {state_lock}>>"$state/lock"
     flock --wait 120 "$state_lock" || die "$state is held by another host.sh for two minutes; wait for it, or end it"
+}
+cannot_record() {
+    die "cannot record what is there now in $state: ${1##*: }; --undo would not work, so nothing was changed: run it as root, or name a directory with --state"
 }
 
 has_record() { [ -e "$state/$1/boot_id" ]; }

@@ -80,10 +80,11 @@ plan_unbind() {
     device=$(device_of "$1")
     now=$(driver_of "$1")
     was=$(read_value "$kept/driver")
-    if [ -n "$now" ] && [ "$now" != "$was" ]; then plan_text+=("echo '$1' >$device/driver/unbind"); else plan_text+=("# $1 has ${now:-no driver}"); fi
-    plan_words+=("restore_nic $1")
-    plan_text+=("echo '$(written_override "$(read_value "$kept/override" | sed 's/^$/(null)/')")' >$device/driver_override")
-    if [ -n "$was" ]; then plan_text+=("echo '$1' >$pci/drivers/$was/bind"); elif [ ! -d "$kept" ]; then plan_text+=("echo '$1' >$pci/drivers_probe"); fi
+    plan "echo '$(written_override "$(read_value "$kept/override" | sed 's/^$/(null)/')")' >$device/driver_override" restore_nic "$1"
+    if [ -n "$now" ] && [ "$now" != "$was" ]; then plan_text+=("echo '$1' >$device/driver/unbind"); fi
+    if [ ! -d "$kept" ]; then plan_text+=("echo '$1' >$pci/drivers_probe")
+    elif [ -n "$was" ] && [ "$now" != "$was" ]; then plan_text+=("echo '$1' >$pci/drivers/$was/bind")
+    fi
     if [ -s "$kept/interface" ]; then
         plan_text+=("ip link set $(read_value "$kept/interface") $(read_value "$kept/state")    # and its $(grep -c . "$kept/addresses" || true) addresses and $(cat "$kept"/routes? | grep -c . || true) routes")
     fi

@@ -159,7 +159,7 @@ class Bind(ServerTest):
         real.mkdir()
         link = self.server.root / "link"
         link.symlink_to(real)
-        self.refused(1, [str(link), "--state"], "bind", NIC, "--state", link)
+        self.refused(1, [str(link), "not a directory of", "--state"], "bind", NIC, "--state", link)
 
     def test_a_nic_in_use_is_not_unbound(self):
         self.ok("bind", NIC)
