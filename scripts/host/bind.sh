@@ -54,6 +54,7 @@ resolve_nics() {
 check_bindable() {
     local current cuts vf_count
     check_identity "$1"
+    check_holders "$1"
     current=$(driver_of "$1")
     if [[ $kBifurcatedDrivers == *" $current "* ]]; then
         lack "$1: DPDK uses a NIC of $current beside its kernel driver; do not bind it, give the dataplane --port $1"
@@ -61,6 +62,7 @@ check_bindable() {
     vf_count=$(read_value "$(device_of "$1")/sriov_numvfs")
     [ "${vf_count:-0}" -eq 0 ] || lack "$1: has $vf_count virtual functions, which would go with it; bind one of those, or first: echo 0 >$(device_of "$1")/sriov_numvfs"
     check_iommu "$1"
+    if [ -n "$(first_interface_of "$1")" ]; then look_for_lifelines; fi
     cuts=$(lifelines_of "$1" | paste -sd ';' | sed 's/;/ and /g')
     [ -n "$cuts" ] || return 0
     if [ "$really" -lt 2 ]; then

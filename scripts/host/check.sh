@@ -21,6 +21,7 @@ host_check() {
     check_hugepages
     check_cores
     nic_json=()
+    if command -v ip >/dev/null; then look_for_lifelines; fi
     for nic in $(all_nics); do check_nic "$nic"; done
     [ -n "$(all_nics)" ] || row nic "no PCI NIC at all" "lspci -nn    # the card, its slot, and whether the firmware has switched it off"
     if [ "${option[json]:-no}" = yes ]; then print_json; else print_table; fi
@@ -136,7 +137,7 @@ check_nic() {
         [ "${speed:--1}" -gt 0 ] || speed=''
     fi
     found="${interface:-no interface}, ${name_driver:-no driver}, node $(node_of "$1"), link $link${speed:+, $speed Mb/s}"
-    uses=$(command -v ip >/dev/null && lifelines_of "$1" | paste -sd ';' | sed 's/;/, /g' || true)
+    uses=$(lifelines_of "$1" | paste -sd ';' | sed 's/;/, /g')
     if [ -n "$uses" ]; then found+="; carries $uses: not to be bound"; fi
     if [[ $kBifurcatedDrivers == *" $name_driver "* ]]; then found+="; DPDK uses it beside its driver: not to be bound"; fi
     if [ -z "$name_driver" ]; then mend="$host_sh bind $1    # or load its kernel driver: modprobe $(read_value "$device/modalias")"; fi

@@ -58,19 +58,28 @@ session_interfaces() {
     done | sed 's/@.*//' | grep -vx lo | sort -u || true
 }
 
-# lifelines_of ADDRESS : one line for each thing that would be cut.
-lifelines_of() {
-    local -a interfaces lines=()
-    local above family cut
-    mapfile -t interfaces < <(interfaces_of "$1")
-    [ "${#interfaces[@]}" -gt 0 ] || return 0
+# look_for_lifelines : once, into `lifelines`: an interface and what it carries.
+lifelines=()
+lifelines_known=no
+look_for_lifelines() {
+    local family
+    [ "$lifelines_known" = no ] || return 0
     command -v ip >/dev/null || lack "ip is not there, so that nobody can tell which interface carries the default route: apt install iproute2"
-    mapfile -t lines < <(
+    mapfile -t lifelines < <(
         for family in 4 6; do default_route_interfaces $family | sed "s/\$/ the IPv$family default route/"; done
         session_interfaces | sed 's/$/ an SSH session/'
     )
+    lifelines_known=yes
+}
+
+# lifelines_of ADDRESS : one line for each thing that would be cut. After look_for_lifelines.
+lifelines_of() {
+    local -a interfaces
+    local above cut
+    mapfile -t interfaces < <(interfaces_of "$1")
+    if [ "${#interfaces[@]}" -eq 0 ] || [ "${#lifelines[@]}" -eq 0 ]; then return 0; fi
     for above in $(with_uppers "${interfaces[@]}"); do
-        for cut in "${lines[@]}"; do
+        for cut in "${lifelines[@]}"; do
             [ "${cut%% *}" = "$above" ] || continue
             if [[ " ${interfaces[*]} " == *" $above "* ]]; then echo "${cut#* }"; else echo "${cut#* } (through $above above it)"; fi
         done

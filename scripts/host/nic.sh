@@ -8,7 +8,10 @@ kAddress='[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]'
 kBifurcatedDrivers=' mlx4_core mlx5_core mana '
 
 device_of() { echo "$pci/devices/$1"; }
-link_name() { if [ -L "$1" ]; then basename "$(readlink "$1")"; fi; }
+link_name() {
+    local target
+    if target=$(readlink "$1"); then echo "${target##*/}"; fi
+}
 driver_of() { link_name "$(device_of "$1")/driver"; }
 class_of() { read_value "$(device_of "$1")/class"; }
 is_nic() { [[ $(class_of "$1") == 0x02* ]]; }

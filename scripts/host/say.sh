@@ -51,8 +51,12 @@ do_plan() {
     done
 }
 
-# read_value PATH : what it holds, without its last newline; nothing if it cannot be read.
-read_value() { cat "$1" 2>/dev/null || true; }
+# read_value PATH : what it holds; nothing if it cannot be read. Without a process of its own: there are hundreds of them.
+read_value() {
+    local lines=()
+    { mapfile -t lines <"$1"; } 2>/dev/null || return 0
+    if [ "${#lines[@]}" -gt 0 ]; then printf '%s\n' "${lines[@]}"; fi
+}
 
 # write_value VALUE PATH : in one write(), as sysfs wants it.
 write_value() {

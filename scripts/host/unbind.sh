@@ -37,6 +37,8 @@ undo_bind() {
         if needs_unbind "$address"; then to_unbind+=("$address"); plan_unbind "$address"
         else say "$address$(in_brackets "$(driver_of "$address")") is not bound by this: nothing to put back"; fi
     done
+    # Of all NICs the notes go, too, of those whose binding failed at boot.
+    if [ "${option[all]:-no}" = yes ]; then mapfile -t addresses < <({ printf '%s\n' "${addresses[@]}"; conf_lines | sed -nE 's/^bind ([^ ]+).*/\1/p'; } | sort -u | grep . || true); fi
     plan_forget "${addresses[@]}"
     if [ "${#plan_text[@]}" -eq 0 ]; then say "nothing to do"; return; fi
     say_plan

@@ -230,7 +230,7 @@ class Lifelines(ServerTest):
 
         def network():
             return [line.split(":", 1)[-1] for line in ip("-o", "addr", "show", "dev", "ens3f0").splitlines() if " fe80" not in line], \
-                ip("route", "show", "table", "all"), ip("-6", "route", "show", "default"), ip("-o", "link", "show", "dev", "ens3f0").split("mtu")[1].split()[0]
+                ip("-4", "route", "show", "table", "all"), ip("-6", "route", "show", "default"), ip("-o", "link", "show", "dev", "ens3f0").split("mtu")[1].split()[0]
 
         before = network()
         ran = self.server.run("bind", NIC, "--really", "--really")

@@ -3,6 +3,7 @@
 """bind --confirm-within: nobody confirms, and the NIC goes back by itself, whatever becomes of the terminal."""
 
 import os
+import pathlib
 import pty
 import signal
 import time
@@ -26,6 +27,18 @@ class Confirm(ServerTest):
             self.assertLess(time.monotonic(), deadline, "it never came")
             time.sleep(0.05)
 
+    def watchers(self):
+        """The processes that wait for a confirmation here."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"--rollback-after" in words and str(self.server.state).encode() in words:
+                found.append(path.parent.name)
+        return found
+
     def is_back(self):
         return self.server.driver_of(NIC) == "ixgbe" and not (self.server.state / "bind").exists()
 
@@ -40,11 +53,12 @@ class Confirm(ServerTest):
         self.refused(1, ["nothing is bound that could be confirmed", "rollback.log"], "bind", "--confirm")
 
     def test_confirmed_it_stays(self):
-        self.ok("bind", NIC, "--confirm-within", "2")
+        self.ok("bind", NIC, "--confirm-within", "60")
+        self.assertEqual(len(self.watchers()), 1)
         said = self.ok("bind", "--confirm")
         self.assertIn("stay bound", said)
         self.assertIn("confirmed already", self.changes_nothing("bind", "--confirm"))
-        time.sleep(3)
+        self.await_(lambda: not self.watchers())
         self.assertEqual(self.server.driver_of(NIC), "vfio-pci")
         self.ok("bind", "--undo")
         self.assert_as(self.before, "var")
@@ -86,9 +100,9 @@ class Confirm(ServerTest):
         self.assert_as(self.before, "var")
 
     def test_undone_by_hand_there_is_nothing_left_to_go_back(self):
-        self.ok("bind", NIC, "--confirm-within", "1")
+        self.ok("bind", NIC, "--confirm-within", "60")
         self.ok("unbind", NIC)
-        time.sleep(2)
+        self.await_(lambda: not self.watchers())
         self.assert_as(self.before, "var")
         self.assertFalse((self.server.state / "rollback.log").read_text())
 

@@ -93,6 +93,15 @@ class Persist(ServerTest):
         self.assertIn(f"{NIC}: is another card now (0x8086:0x10fb@02:00:00:00:00:99)", ran.stderr)
         self.assertEqual((self.server.driver_of(NIC), self.server.driver_of(OTHER)), ("ixgbe", "vfio-pci"))
 
+    def test_a_note_that_could_not_be_kept_is_forgotten_too(self):
+        self.ok("bind", NIC, "--persist")
+        self.boots()
+        self.server.write("sys/class/net/ens3f0/address", "02:00:00:00:00:99\n")
+        self.assertEqual(self.server.run("boot").returncode, 78)
+        self.ok("bind", "--undo")
+        self.assertFalse((self.server.root / CONF).exists())
+        self.assertIn("nothing to do", self.changes_nothing("bind", "--undo"))
+
     def test_noted_when_it_is_confirmed_and_not_before(self):
         self.ok("bind", NIC, "--persist", "--confirm-within", "60")
         self.assertFalse((self.server.root / CONF).exists())
