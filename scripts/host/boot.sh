@@ -9,6 +9,7 @@ kUnit=fairlead-host.service
 
 conf_lines() { grep -vE '^[[:space:]]*(#|$)' "$conf" 2>/dev/null || true; }
 is_noted() { grep -qxF -- "$1" <<<"$(conf_lines)"; }
+is_pending() { grep -qsxF -- "$1" "$state/bind/pending"; }
 
 identity_of() {
     local device interface mac
@@ -25,23 +26,29 @@ note_of_nic() {
 wants_note() {
     local word
     [ -n "${option[persist]:-}" ] || return 1
-    for word in "${@:2}"; do is_noted "$(note_of_nic "$word")" || return 0; done
+    local line
+    for word in "${@:2}"; do
+        line=$(note_of_nic "$word")
+        is_noted "$line" || is_pending "$line" || return 0
+    done
     return 1
 }
 
 # Notes of NICs that are not confirmed yet wait for it.
 plan_notes() {
-    local line pending=$state/bind/pending
+    local line pending=$state/bind/pending waits=no
+    if [ -n "${option[confirm-within]:-}" ] && [ "${#to_bind[@]}" -gt 0 ]; then waits=yes; fi
+    if [ -e "$state/bind/unconfirmed" ]; then waits=yes; fi
     for address in "${addresses[@]}"; do
         line=$(note_of_nic "$address")
-        if is_noted "$line"; then continue; fi
-        if [ -n "${option[confirm-within]:-}" ] && [ "${#to_bind[@]}" -gt 0 ]; then
+        if is_noted "$line" || is_pending "$line"; then continue; fi
+        if [ "$waits" = yes ]; then
             plan "echo '$line' >>$pending    # into $conf when it is confirmed" append_line "$line" "$pending"
         else
             plan_note "$line"
         fi
     done
-    if [ -z "${option[confirm-within]:-}" ]; then plan_unit; fi
+    if [ "$waits" = no ]; then plan_unit; fi
 }
 
 append_line() {

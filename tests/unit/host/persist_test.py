@@ -104,6 +104,8 @@ class Persist(ServerTest):
 
     def test_noted_when_it_is_confirmed_and_not_before(self):
         self.ok("bind", NIC, "--persist", "--confirm-within", "60")
+        for again in (["--confirm-within", "60"], []):
+            self.assertIn("nothing to do", self.changes_nothing("bind", NIC, "--persist", *again))
         self.assertFalse((self.server.root / CONF).exists())
         self.ok("bind", "--confirm")
         self.assertEqual(len(self.lines()), 1)
