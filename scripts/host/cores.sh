@@ -76,7 +76,8 @@ choose_cpus() {
         if grep -qx "$cpu" <<<"$taken"; then continue; fi
         taken+=$(siblings_of "$cpu")$'\n'
         count=$((count + 1))
-        if [ "$count" -le "$((10#${option[workers]}))" ]; then workers+=$cpu$'\n'; fi
+        workers+=$cpu$'\n'
+        if [ "$count" -eq "$((10#${option[workers]}))" ]; then break; fi
     done
     workers=$(sort -n <<<"${workers%$'\n'}")
     if [ "$count" -lt "$((10#${option[workers]}))" ]; then
