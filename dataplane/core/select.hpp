@@ -49,6 +49,7 @@ namespace fairlead::core {
 /// @return how many of `hops` are filled.
 [[nodiscard]] inline unsigned select_hops(const Generation &generation, const Service &service, const wire::FlowHash &hash,
                                           wire::u16 first, wire::Be32 (&hops)[wire::kGueHopCountMax]) noexcept {
+    if (!service.alternates) return 0; // the flow is older than the service's loss of its second chance
     const wire::u32 row = wire::reduce(hash.row, service.row_count);
     unsigned count = 0;
     const auto take = [&](wire::u16 slot) noexcept {

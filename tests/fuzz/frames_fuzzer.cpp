@@ -28,7 +28,7 @@ constexpr u32 kVip = 0xc633640a; // 198.51.100.10, as in tests/packet
 constexpr std::size_t kServiceCount = 5, kSlotCount = 6, kConnections = 16;
 
 /// Services of every kind beside each other. The second generation has another tenant in slot 0, slot 1 draining,
-/// slot 2 free and the service of any port gone.
+/// slot 2 free, the service of any port gone, and no second chance any more.
 test::Snapshot make_snapshot(u64 generation) {
     const bool second = generation == 2;
     test::Snapshot s;
@@ -44,6 +44,7 @@ test::Snapshot make_snapshot(u64 generation) {
     }
     constexpr u16 kNone = kNoSlot;
     s.rows = {{0, 1, 2, 1, 2, 0, 0}, {3}, {4, kNone}, {kNone}, {5}};
+    if (!second) s.alternates = {{1, 2, kNone, 2, kNone, kNone, 0, 1, kNone, kNone, kNone, kNone, 0, kNone, kNone, 1, kNone, kNone, 2, 1, kNone}};
     if (second) {
         s.slots[1].state = kSlotDraining;
         s.slots[2] = s.slots[4] = {};

@@ -144,6 +144,21 @@ TEST_F(SecondChanceTest, WhereTheMtuHasNoRoomForHopsThePacketLeavesWithoutThem) 
     EXPECT_EQ(narrow.counters.hops_omitted, 1u);
 }
 
+TEST_F(SecondChanceTest, UnsureFlowsGoOnWithoutHopsWhenTheirServiceLosesItsAlternates) {
+    ASSERT_FALSE(hops_of(send(TestFrame::tcp(kClient, 4000, kTcpAck, 100))).empty());
+    const u16 slot = decision().slot;
+    snapshot.alternates.clear();
+    for (const u8 forwarding : {kForwardingGue, kForwardingIpip}) {
+        snapshot.services[0].forwarding = forwarding;
+        adopt();
+        const Sent frame = send(TestFrame::tcp(kClient, 4000, kTcpAck, 100));
+        ASSERT_EQ(frame.verdict, Verdict::kForward);
+        EXPECT_EQ(decision().source, Source::kHops);
+        EXPECT_EQ(outer_destination(frame), address_of(slot));
+        EXPECT_EQ(frame.length, 140u + (forwarding == kForwardingGue ? kOuter : 34u));
+    }
+}
+
 TEST_F(SecondChanceTest, AServiceWithoutAlternatesHasNoUnsureFlows) {
     snapshot.alternates.clear();
     adopt();
