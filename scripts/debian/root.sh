@@ -34,5 +34,9 @@ root_run() {
     shift
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     shift
-    systemd-nspawn --quiet --register=no --keep-unit --resolv-conf=copy-host --timezone=off --pipe --directory="$directory" "${options[@]}" "$@"
+    local status=0
+    systemd-nspawn --quiet --machine="fairlead-root-$$" --register=no --keep-unit --resolv-conf=copy-host --timezone=off --pipe \
+        --directory="$directory" "${options[@]}" "$@" || status=$?
+    rmdir "/run/systemd/nspawn/propagate/fairlead-root-$$" 2>/dev/null || true   # what nspawn leaves where /run is not a tmpfs
+    return "$status"
 }
