@@ -15,17 +15,17 @@ debian_mirror() {
 
 # make_root DIR RELEASE PACKAGE... : a root of that release with these packages, unless it is there. Half a root is none.
 make_root() {
-    local directory=$1 release=$2 packages
+    local directory=$1 release=$2 content
     shift 2
-    packages="$release $*"
-    [ "$(cat "$directory.packages" 2>/dev/null)" != "$packages" ] || return 0
+    content="$release $*"
+    [ "$(cat "$directory.packages" 2>/dev/null)" != "$content" ] || return 0
     rm -rf --one-file-system "$directory" "$directory.packages"
     mkdir -p "$(dirname "$directory")"
     debootstrap --variant=minbase "$release" "$directory" "$(debian_mirror)" >"$directory.log" 2>&1 ||
         { tail -5 "$directory.log" >&2; echo "root: debootstrap of $release failed; its log is $directory.log" >&2; return 1; }
     root_run "$directory" -- env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -q && apt-get install -q -y --no-install-recommends "$@"' \
         sh "$@" >>"$directory.log" 2>&1 || { tail -5 "$directory.log" >&2; echo "root: installing in it failed; see $directory.log" >&2; return 1; }
-    echo "$packages" >"$directory.packages"
+    echo "$content" >"$directory.packages"
 }
 
 # root_run DIR [NSPAWN OPTION...] -- COMMAND... : runs a command in a root, with this machine's network.
