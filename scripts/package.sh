@@ -77,6 +77,7 @@ write_debian() {
     if [ -f "$tree/scripts/host.sh" ]; then
         echo "scripts/host.sh scripts/host usr/lib/fairlead" >>"$debian/fairlead.install"
         echo "usr/lib/fairlead/host.sh usr/sbin/fairlead-host" >"$debian/fairlead.links"
+        echo "usr/share/man/man8/fairlead-host.8" >>"$debian/fairlead.install"
     fi
     echo '3.0 (native)' >"$debian/source/format"
     cat >"$debian/changelog" <<CHANGELOG

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a man page's scdoc source of PAGE.scd: the line `%options PROGRAM WORD...` becomes what that program's --help says.
+"""Makes a man page's scdoc source of PAGE.scd: the line `%options PROGRAM WORD...` becomes what that program's --help says of its
+options, `%usage PROGRAM` all of it, as it stands.
 
 usage: page.py PAGE.scd VERSION PROGRAM=PATH...
 """
@@ -81,11 +82,15 @@ def entry(head, description):
     return f"{line}\n\t{escaped(text)}\n"
 
 
-def options(command, words):
+def help_of(command, words):
     done = subprocess.run([command, *words, "--help"], capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         sys.exit(f"page: {command} {' '.join(words)} --help: exit code {done.returncode}: {done.stderr.strip()}")
-    found = sections(done.stdout)
+    return done.stdout
+
+
+def options(command, words):
+    found = sections(help_of(command, words))
     parts = [entry(*each) for name in ("Positionals", "Options") for each in entries(found.get(name, []))
              if not each[0].startswith(("-h,", "--version"))]
     return "\n".join(parts) or "No options.\n"
@@ -99,6 +104,9 @@ def main():
             if line.startswith("%options "):
                 program, *words = line.split()[1:]
                 print(options(paths[program], words), end="")
+            elif line.startswith("%usage "):
+                program = line.split()[1]
+                print("```\n" + help_of(paths[program], []).replace(f"scripts/{program}", program) + "```")
             else:
                 print(line.replace("@VERSION@", version), end="")
 
