@@ -174,19 +174,19 @@ void Replay::warn_beyond(std::uint64_t packets) const {
 void Replay::decide(std::uint64_t packet, const CapturedPacket &captured, CaptureWriter &writer, std::ostream &decisions) {
     buffer_.assign(kHeadroom, 0);
     buffer_.insert(buffer_.end(), captured.bytes.begin(), captured.bytes.end());
-    core::Frame frame{buffer_.data() + kHeadroom, static_cast<wire::u32>(captured.bytes.size()), kHeadroom, {}, {}};
+    core::Frame frame{buffer_.data() + kHeadroom, static_cast<wire::u32>(captured.bytes.size()), kHeadroom};
     core::MacAddress port_mac{}; // the port's address is the one the frame was sent to
     std::copy_n(captured.bytes.begin(), std::min(captured.bytes.size(), port_mac.size()), port_mac.begin());
     balancer_.process({&frame, 1}, port_mac, now_ns_);
 
-    const bool leaves = frame.verdict == core::Verdict::kForward || frame.verdict == core::Verdict::kReply;
-    if (leaves) writer.write(captured.time_ns, {frame.data, frame.length});
     const core::Decision decision = balancer_.decision(0);
+    const bool leaves = decision.verdict == core::Verdict::kForward || decision.verdict == core::Verdict::kReply;
+    if (leaves) writer.write(captured.time_ns, {frame.data, frame.length});
     nlohmann::ordered_json line;
     line["packet"] = packet;
-    line["verdict"] = name_of(frame.verdict);
+    line["verdict"] = name_of(decision.verdict);
     line["reason"] = nullptr;
-    if (frame.verdict == core::Verdict::kDrop) line["reason"] = wire::kDropReasons[static_cast<std::size_t>(frame.reason)].name;
+    if (decision.verdict == core::Verdict::kDrop) line["reason"] = wire::kDropReasons[static_cast<std::size_t>(decision.reason)].name;
     line["service"] = text_or_null(balancer_.service_name(decision.service));
     line["backend"] = text_or_null(balancer_.backend_address(decision.slot));
     const char *source = name_of(decision.source);

@@ -98,7 +98,7 @@ template <class Key>
 bool ConnectionTable<Key>::insert(const Generation &generation, const FlowHash &hash, const Key &key,
                                   const Connection &connection, u32 now_s) noexcept {
     if (clearing_) return false; // it would be cleared
-    const u32 one = first(hash), two = other(one, key);
+    const u32 one = first_line(hash, line_count_), two = other(one, key);
     Place place;
     bool room = take_free(generation, one, now_s, place) || take_free(generation, two, now_s, place);
     const auto move = [&](unsigned depth_max) noexcept {
@@ -128,7 +128,8 @@ bool ConnectionTable<Key>::insert(const Generation &generation, const FlowHash &
 }
 
 template <class Key> void ConnectionTable<Key>::erase(const FlowHash &hash, const Key &key) noexcept {
-    for (u32 line : {first(hash), other(first(hash), key)})
+    const u32 one = first_line(hash, line_count_);
+    for (u32 line : {one, other(one, key)})
         for (unsigned bits = lines_[line].match(key); bits; bits &= bits - 1)
             remove({line, static_cast<unsigned>(std::countr_zero(bits))});
 }

@@ -224,24 +224,24 @@ template <class Key> class ConnectionTable {
     TableAdoption adopt() noexcept;
 
     /// The line where a flow is looked for first.
-    [[nodiscard]] wire::u32 first(const wire::FlowHash &hash) const noexcept { return first_line(hash, line_count_); }
+    [[nodiscard]] Line<Key> *first(const wire::FlowHash &hash) const noexcept { return &lines_[first_line(hash, line_count_)]; }
 
     // Into the second-level cache, which has room for more lines under way than the first, and is near enough.
     // Inlined by force: g++ 12 takes a function that does nothing but prefetch for one without effect, and drops its calls.
-    [[gnu::always_inline]] void prefetch(wire::u32 line) const noexcept { __builtin_prefetch(&lines_[line], 0, 2); }
-    [[gnu::always_inline]] void prefetch_second(wire::u32 line, const Key &key) const noexcept { __builtin_prefetch(&lines_[other(line, key)], 1); }
+    [[gnu::always_inline]] static void prefetch(const Line<Key> *line) noexcept { __builtin_prefetch(line, 0, 2); }
+    [[gnu::always_inline]] void prefetch_second(const Line<Key> *first, const Key &key) const noexcept { __builtin_prefetch(second(first, key), 1); }
 
     /// The value of the entry in this line, or null. The pointer holds until the next insert(), sweep() or clear().
-    [[nodiscard]] wire::u64 *find_in(wire::u32 line, const Key &key) noexcept {
-        unsigned bits = lines_[line].match(key);
-        return bits ? &lines_[line].value(static_cast<unsigned>(std::countr_zero(bits))) : nullptr;
+    [[nodiscard]] static wire::u64 *find_in(Line<Key> *line, const Key &key) noexcept {
+        unsigned bits = line->match(key);
+        return bits ? &line->value(static_cast<unsigned>(std::countr_zero(bits))) : nullptr;
     }
     /// The same in either of its lines.
-    [[nodiscard]] wire::u64 *find(wire::u32 first, const Key &key) noexcept {
+    [[nodiscard]] wire::u64 *find(Line<Key> *first, const Key &key) const noexcept {
         wire::u64 *value = find_in(first, key);
-        return value ? value : find_in(other(first, key), key);
+        return value ? value : find_in(second(first, key), key);
     }
-    [[nodiscard]] wire::u64 *find(const wire::FlowHash &hash, const Key &key) noexcept { return find(first(hash), key); }
+    [[nodiscard]] wire::u64 *find(const wire::FlowHash &hash, const Key &key) const noexcept { return find(first(hash), key); }
 
     /// Records a new connection; its key must not be in the table.
     /// Room is made of, in this order: nothing, expired entries, moves, half-open entries, closing entries. (Where a table is
@@ -277,6 +277,9 @@ template <class Key> class ConnectionTable {
     };
 
     [[nodiscard]] wire::u32 other(wire::u32 line, const Key &key) const noexcept { return other_line(line, key, line_count_); }
+    [[nodiscard]] Line<Key> *second(const Line<Key> *first, const Key &key) const noexcept {
+        return &lines_[other(static_cast<wire::u32>(first - lines_), key)];
+    }
     [[nodiscard]] bool take_free(const Generation &, wire::u32 line, wire::u32 now_s, Place &) noexcept;
     [[nodiscard]] bool take_by_moving(const Generation &, wire::u32 line, unsigned depth, wire::u32 now_s,
                                       Place &) noexcept;

@@ -103,44 +103,35 @@ inline void write_gue_scalar(wire::u8 *end, const Forwarding &forwarding, wire::
     return static_cast<wire::u32>(sizeof(wire::GueHops) + hop_count * sizeof(wire::Be32));
 }
 
-/// Writes the outer headers before the inner packet and moves the frame's start there; padding after the inner packet is cut off.
-/// @param frame at least kHeadroomNeeded bytes of headroom.
+/// Writes the outer headers before the inner packet.
+/// @param inner the inner packet's first byte, behind at least kHeadroomNeeded bytes and an Ethernet header's room.
 /// @param ip_length bytes of the inner packet.
 /// @param entropy 32 hash bits of the flow: 14 of them choose the outer source port (RFC 6335's dynamic
 ///        range), so that routers and NICs spread flows.
-/// @return the frame's new length.
-[[gnu::always_inline]] inline wire::u32 encapsulate(Frame &frame, const Forwarding &forwarding, wire::u16 ip_length, wire::u32 entropy,
+/// @return bytes of outer headers.
+[[gnu::always_inline]] inline wire::u32 encapsulate(wire::u8 *inner, const Forwarding &forwarding, wire::u16 ip_length, wire::u32 entropy,
                                                     const OuterSource &source) noexcept {
-    wire::u8 *inner = frame.data + sizeof(wire::EthernetHeader);
-    wire::u32 length = ip_length;
     if (forwarding.has_udp) [[likely]] {
         write_gue(inner, forwarding, ip_length, entropy, source);
-        frame.data = inner - kGueHeadersLength;
-        length += kGueHeadersLength;
-    } else {
-        write_ipip(inner, forwarding, ip_length, source);
-        frame.data = inner - kIpipHeadersLength;
-        length += kIpipHeadersLength;
+        return kGueHeadersLength;
     }
-    frame.length = length;
-    return length;
+    write_ipip(inner, forwarding, ip_length, source);
+    return kIpipHeadersLength;
 }
 
 /// The same with hops in the GUE header (wire::GueHops), for GUE alone.
-/// @param hops 1 to kGueHopCountMax addresses; the frame is hops_length() longer for them.
-inline wire::u32 encapsulate_with_hops(Frame &frame, const Forwarding &forwarding, wire::u16 ip_length, wire::u32 entropy,
-                                  const OuterSource &source, std::span<const wire::Be32> hops) noexcept {
+/// @param hops 1 to kGueHopCountMax addresses; the headers are hops_length() longer for them.
+inline wire::u32 encapsulate_with_hops(wire::u8 *inner, const Forwarding &forwarding, wire::u16 ip_length, wire::u32 entropy,
+                                       const OuterSource &source, std::span<const wire::Be32> hops) noexcept {
     using namespace wire;
     const u32 extra = hops_length(static_cast<unsigned>(hops.size()));
-    u8 *data = frame.data + sizeof(EthernetHeader) - extra;
+    u8 *data = inner - extra;
     write_gue(data, forwarding, static_cast<u16>(ip_length + extra), entropy, source);
-    frame.data = data - kGueHeadersLength;
-    frame.length = ip_length + extra + kGueHeadersLength;
     reinterpret_cast<GueHeader *>(data - sizeof(GueHeader))->version_hlen = static_cast<u8>(extra / 4);
     const GueHops header{Be16::from_host(kGueHopsIpv4), 0, static_cast<u8>(hops.size())};
     std::memcpy(data, &header, sizeof header);
     std::memcpy(data + sizeof header, hops.data(), hops.size_bytes());
-    return frame.length;
+    return kGueHeadersLength + extra;
 }
 
 } // namespace fairlead::core

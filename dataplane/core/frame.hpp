@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What core/ knows of a packet: bytes, a length, room in front; and what it decides about it.
 //
-// A Frame borrows its bytes from whoever received them (an mbuf in io/, a capture in `fairlead
-// replay`) for the length of one call of Pipeline::process(). core/ may rewrite `headroom` bytes
-// before `data`; it never reads or writes outside [data - headroom, data + length).
+// The packet path is written over whatever holds packets: FrameAccess is the seam. io/ has its mbufs decided where they
+// are; everyone else describes bytes by a Frame, borrowed from whoever received them (a capture in `fairlead replay`) for
+// the length of one call of Pipeline::process(). core/ may rewrite `headroom` bytes before `data`; it never reads or
+// writes outside [data - headroom, data + length).
 #pragma once
 
 #include "dataplane/wire/drop_reasons.h"
@@ -32,16 +33,30 @@ enum class Source : wire::u8 {
 };
 
 struct Frame {
-    wire::u8 *data;          ///< in: the Ethernet header; out: where the frame to send starts
-    wire::u32 length;        ///< bytes from data; in and out
-    wire::u16 headroom;      ///< in: bytes before data that may be written; left as it was
-    Verdict verdict;         ///< out
-    wire::DropReason reason; ///< out, with kDrop
+    wire::u8 *data;     ///< in: the Ethernet header; out: where the frame to send starts
+    wire::u32 length;   ///< bytes from data; in and out
+    wire::u32 headroom; ///< bytes before data that may be written; in and out
 };
-static_assert(sizeof(Frame) == 16, "four frames a cache line");
 
-/// How a packet was decided, for who wants to know (replay, tests); parallel to the burst's frames.
+/// How the packet path reaches a packet. A specialisation for a type has these functions, by value of what names a packet.
+template <class F> struct FrameAccess;
+
+template <> struct FrameAccess<Frame> {
+    [[nodiscard]] static wire::u8 *data(const Frame &frame) noexcept { return frame.data; }
+    [[nodiscard]] static wire::u32 length(const Frame &frame) noexcept { return frame.length; }
+    [[nodiscard]] static wire::u32 headroom(const Frame &frame) noexcept { return frame.headroom; }
+    /// Whether all of its bytes follow data().
+    [[nodiscard]] static constexpr bool is_whole(const Frame &) noexcept { return true; }
+    /// Moves its start `bytes` to the front, and its end so that it has this length.
+    static void extend(Frame &frame, wire::u32 bytes, wire::u32 length) noexcept {
+        frame = {frame.data - bytes, length, frame.headroom - bytes};
+    }
+};
+
+/// How a packet was decided; parallel to the burst's frames.
 struct Decision {
+    Verdict verdict;
+    wire::DropReason reason; ///< with kDrop
     wire::u16 service; ///< index, or kServiceCapacity: none
     wire::u16 slot;    ///< backend, or kNoSlot
     Source source;

@@ -5,12 +5,12 @@ namespace fairlead::core {
 
 using namespace wire;
 
-ParseResult Ipv4::parse_uncommon(const Frame &frame, Packet &packet) noexcept {
-    if (frame.length < sizeof(EthernetHeader)) return {Parsed::kBadForAll, DropReason::frame_truncated};
-    const auto *ethernet = reinterpret_cast<const EthernetHeader *>(frame.data);
+ParseResult Ipv4::parse_uncommon(const u8 *frame, u32 length, Packet &packet) noexcept {
+    if (length < sizeof(EthernetHeader)) return {Parsed::kBadForAll, DropReason::frame_truncated};
+    const auto *ethernet = reinterpret_cast<const EthernetHeader *>(frame);
     if (!(ethernet->ether_type == Be16::from_host(kEtherType))) return {Parsed::kNotFamily, {}};
 
-    const u32 available = frame.length - static_cast<u32>(sizeof(EthernetHeader));
+    const u32 available = length - static_cast<u32>(sizeof(EthernetHeader));
     if (available < sizeof(Header)) return {Parsed::kBadForAll, DropReason::frame_truncated};
     const Header *ip = header(frame);
     const u32 header_length = (ip->version_ihl & 0x0f) * 4u;
@@ -19,16 +19,15 @@ ParseResult Ipv4::parse_uncommon(const Frame &frame, Packet &packet) noexcept {
     const u32 ip_length = ip->total_length.host();
     if (ip_length < header_length || ip_length > available) return {Parsed::kBad, DropReason::ip_length_bad};
     if (ip->fragment.host() & (kIpv4MoreFragments | kIpv4FragmentOffsetMask)) return {Parsed::kBad, DropReason::fragment};
-    return parse_transport(frame, header_length, packet);
+    return parse_transport(ip, header_length, packet);
 }
 
-ParseResult Ipv4::parse_transport(const Frame &frame, u32 header_length, Packet &packet) noexcept {
-    const Header *ip = header(frame);
+ParseResult Ipv4::parse_transport(const Header *ip, u32 header_length, Packet &packet) noexcept {
     const u32 payload = ip->total_length.host() - header_length;
     const u8 *transport = reinterpret_cast<const u8 *>(ip) + header_length;
     packet.ip_length = ip->total_length.host();
-    packet.tcp_flags = 0;
-    packet.has_payload = false;
+    packet.ip_header_length = static_cast<u8>(header_length);
+    packet.data_offset = packet.tcp_flags = 0;
 
     switch (ip->protocol) {
     case kIpProtocolTcp: {
@@ -36,8 +35,8 @@ ParseResult Ipv4::parse_transport(const Frame &frame, u32 header_length, Packet 
         const auto *tcp = reinterpret_cast<const TcpHeader *>(transport);
         const u32 tcp_length = (tcp->data_offset >> 4) * 4u;
         if (tcp_length < sizeof(TcpHeader) || tcp_length > payload) return {Parsed::kBad, DropReason::l4_header_bad};
+        packet.data_offset = tcp->data_offset;
         packet.tcp_flags = tcp->flags;
-        packet.has_payload = payload > tcp_length;
         break;
     }
     case kIpProtocolUdp: {

@@ -36,12 +36,16 @@ class Pipeline {
   public:
     explicit Pipeline(const PipelineOptions &options);
 
-    /// Decides and rewrites a burst of at most kBurstSizeMax frames.
+    /// Decides and rewrites a burst of at most kBurstSizeMax frames. Over Frame it is there; who has packets of another type
+    /// includes packet_path.hpp, and instantiates it for them.
     /// @param generation null before the first adoption: everything is for the kernel, or drops as no_snapshot.
     /// @param source_mac link-layer source of what leaves, the port's own.
     /// @param now_ns a monotonic clock.
-    void process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac,
-                 wire::u64 now_ns) noexcept;
+    template <class F>
+    void process(const Generation *generation, std::span<F> burst, const MacAddress &source_mac, wire::u64 now_ns) noexcept;
+    void process(const Generation *generation, std::span<Frame> burst, const MacAddress &source_mac, wire::u64 now_ns) noexcept {
+        process<Frame>(generation, burst, source_mac, now_ns);
+    }
 
     /// Expires connections, a bounded piece of the tables a call; call it about once a millisecond, also when idle: then a
     /// connection is gone, and no longer counted, some 4 s after its timeout (8 s in a table of 10 million).
@@ -76,40 +80,44 @@ class Pipeline {
 
     /// How packet `i` of the last burst was decided.
     [[nodiscard]] Decision decision(unsigned i) const noexcept {
-        return {packets_[i].service, packets_[i].slot(), packets_[i].source};
+        return {packets_[i].verdict, packets_[i].reason, packets_[i].service, packets_[i].slot(), packets_[i].source};
     }
     [[nodiscard]] unsigned burst_size() const noexcept { return burst_size_; }
+    /// Packets of the last burst that were not forwarded.
+    [[nodiscard]] unsigned not_forwarded() const noexcept { return not_forwarded_; }
 
   private:
     struct Burst;
-    void process_without_generation(std::span<Frame>) noexcept;
-    template <class Family> void classify_burst(const Burst &) noexcept;
-    void follow_burst(const Burst &) noexcept;
-    void encapsulate_burst(const Burst &) noexcept;
+    struct Encapsulation;
+    template <class F> void process_without_generation(std::span<F>) noexcept;
+    template <class Family, class F> void classify_burst(const Burst &, std::span<F>) noexcept;
+    template <class F> void forward_burst(const Burst &, std::span<F>) noexcept;
+    void follow(const Burst &, unsigned begin, unsigned count) noexcept;
+    void select_backends(const Burst &) noexcept;
+    template <class F> wire::u64 encapsulate(const Burst &, std::span<F>, unsigned begin) noexcept;
 
     // One step each, of one packet.
-    template <class Family> wire::u16 classify(const Burst &, Packet &, Frame &) noexcept;
-    template <class Family> void classify_uncommon(const Burst &, Packet &, Frame &) noexcept;
-    void follow_connection(const Burst &, Packet &) noexcept;
+    template <class Family, class F> wire::u16 classify(const Burst &, ServiceTable::Lookup, Packet &, F &) noexcept;
+    template <class Family, class F> void classify_uncommon(const Burst &, Packet &, F &) noexcept;
+    void follow_connection(const Burst &, Packet &, wire::u32 unchanged) noexcept;
+    void follow_closely(const Burst &, Packet &) noexcept;
     void follow_wide_connection(const Burst &, Packet &) noexcept;
     void postpone(const Burst &, Packet &) noexcept;
-    void select_backend(const Burst &, Packet &, Frame &) noexcept;
-    template <class Key> void select_in(const Burst &, Packet &, Frame &, ConnectionTable<Key> &, const Key &) noexcept;
-    wire::u32 encapsulate_sure(const Burst &, Packet &, Frame &) noexcept;
-    wire::u32 encapsulate_stale(const Burst &, Packet &, Frame &) noexcept;
-    wire::u32 encapsulate_any(const Burst &, Packet &, Frame &) noexcept;
-    void answer(const Burst &, Packet &, Frame &) noexcept;
+    void select_backend(const Burst &, Packet &) noexcept;
+    template <class Key> void select_in(const Burst &, Packet &, ConnectionTable<Key> &, const Key &) noexcept;
+    template <class F> wire::u32 encapsulate_sure(const Burst &, Encapsulation, Packet &, F &) noexcept;
+    template <class F> wire::u32 encapsulate_stale(const Burst &, Packet &, F &) noexcept;
+    template <class F> wire::u32 encapsulate_any(const Burst &, Packet &, F &) noexcept;
 
     template <class Key>
     wire::u64 *inherit(const Generation &, ConnectionTable<Key> &, const wire::FlowHash &, const Key &, wire::u32 now_s) noexcept;
-    static bool is_sendable(const Burst &, const Packet &, const Frame &, const Forwarding &) noexcept;
-    wire::u32 drop_unsendable(const Burst &, const Packet &, Frame &, const Forwarding &) noexcept;
-    static void clear(Packet &) noexcept;
-    void drop(Frame &, const Packet &, wire::DropReason) noexcept;
-    void leave_to_kernel(Frame &, const Packet &, wire::DropReason otherwise) noexcept;
-    wire::u32 count_forwarded(const Packet &, Frame &, wire::u32 length) noexcept;
+    void drop_unsendable(const Burst &, Packet &, const Forwarding &) noexcept;
+    void drop(Packet &, wire::DropReason) noexcept;
+    void leave_to_kernel(Packet &, wire::DropReason otherwise) noexcept;
+    void reset(Packet &) noexcept;
+    static void count_forwarded(wire::SlotCounters &, wire::u32 length) noexcept;
     [[nodiscard]] wire::u8 index(const Packet &packet) const noexcept { return static_cast<wire::u8>(&packet - packets_.data()); }
-    void count_by_service() noexcept;
+    template <class F> void count_by_service(std::span<F>) noexcept;
     void count_generation(wire::u64 number) noexcept;
 
     CounterBlock counters_;
@@ -129,5 +137,7 @@ class Pipeline {
     unsigned wide_count_ = 0;
     unsigned not_forwarded_ = 0; ///< of the burst: decided in another way
 };
+
+extern template void Pipeline::process<Frame>(const Generation *, std::span<Frame>, const MacAddress &, wire::u64) noexcept;
 
 } // namespace fairlead::core

@@ -28,12 +28,12 @@ u32 segment_length(const Packet &packet, u32 header_length) noexcept {
 
 } // namespace
 
-void answer_with_reset(Frame &frame, const Packet &packet, const MacAddress &source_mac) noexcept {
-    auto *ethernet = reinterpret_cast<EthernetHeader *>(frame.data);
+u32 answer_with_reset(u8 *frame, const Packet &packet, const MacAddress &source_mac) noexcept {
+    auto *ethernet = reinterpret_cast<EthernetHeader *>(frame);
     auto *ip = reinterpret_cast<Ipv4Header *>(ethernet + 1);
     const u32 ip_header_length = (ip->version_ihl & 0x0f) * 4u;
     TcpHeader segment;
-    std::memcpy(&segment, frame.data + sizeof *ethernet + ip_header_length, sizeof segment);
+    std::memcpy(&segment, frame + sizeof *ethernet + ip_header_length, sizeof segment);
 
     TcpHeader reset{};
     reset.source_port = packet.flow.destination_port;
@@ -64,7 +64,7 @@ void answer_with_reset(Frame &frame, const Packet &packet, const MacAddress &sou
     std::memcpy(ethernet->source, source_mac.data(), source_mac.size());
     std::memcpy(ip, &header, sizeof header);
     std::memcpy(ip + 1, &reset, sizeof reset);
-    frame.length = sizeof *ethernet + kLength;
+    return sizeof *ethernet + kLength;
 }
 
 } // namespace fairlead::core

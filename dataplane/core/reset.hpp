@@ -12,7 +12,9 @@ namespace fairlead::core {
 
 /// Turns a TCP segment into the RST that answers it, in place: from the VIP to the client, over the link it came from.
 /// @param packet of this frame, as parse() filled it; without the RST flag.
+/// @param frame from its Ethernet header on.
 /// @param source_mac the port's own.
-void answer_with_reset(Frame &frame, const Packet &packet, const MacAddress &source_mac) noexcept;
+/// @return the frame's new length.
+wire::u32 answer_with_reset(wire::u8 *frame, const Packet &packet, const MacAddress &source_mac) noexcept;
 
 } // namespace fairlead::core

@@ -8,7 +8,7 @@ namespace fairlead::core {
 using namespace wire;
 
 bool ServiceTable::insert(u64 k, Found found) {
-    std::size_t i = place(k);
+    std::size_t i = place(k, shift_);
     while (cells_[i].key != 0) {
         if (cells_[i].key == k) return false;
         i = (i + 1) & mask_;

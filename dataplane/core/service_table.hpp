@@ -29,14 +29,9 @@ class ServiceTable {
         return wire::u64{vip.raw} << 32 | wire::u32{protocol} << 16 | port.raw;
     }
 
-    /// The service for a packet's very port, if it stands where it is looked for first or behind it, as nearly all do; else null.
-    /// @param k key(), FlowKeys::service
-    [[nodiscard]] const wire::u16 *find_at_once(wire::u64 k) const noexcept {
-        const std::size_t i = place(k);
-        if (cells_[i].key == k) [[likely]] return &cells_[i].found.index;
-        const Cell &next = cells_[(i + 1) & mask_];
-        return next.key == k ? &next.found.index : nullptr;
-    }
+    /// The table as one lookup after another needs it, in registers.
+    class Lookup;
+    [[nodiscard]] Lookup lookup() const noexcept;
 
     /// The service of a packet: one for its very port, else one for any port.
     [[nodiscard]] Found find(wire::u64 k) const noexcept {
@@ -57,14 +52,15 @@ class ServiceTable {
         wire::u32 reserved;
     };
     static_assert(sizeof(Found) == 4);
+    /// Of 2^(64 - shift) cells. Fibonacci hashing (Knuth, 6.4).
+    [[nodiscard]] static std::size_t place(wire::u64 k, unsigned shift) noexcept {
+        return static_cast<std::size_t>((k * 0x9e3779b97f4a7c15ull) >> shift);
+    }
     static constexpr wire::u8 kVipMark = 255; ///< a reserved protocol number (IANA), so no packet's service
     static constexpr wire::u64 kAnyPort = 1 << 24; ///< in the keys of services for any port, and in no packet's
 
-    [[nodiscard]] std::size_t place(wire::u64 k) const noexcept {
-        return static_cast<std::size_t>((k * 0x9e3779b97f4a7c15ull) >> shift_); // Fibonacci hashing (Knuth, 6.4)
-    }
     [[nodiscard]] Found probe(wire::u64 k) const noexcept {
-        for (std::size_t i = place(k);; i = (i + 1) & mask_) {
+        for (std::size_t i = place(k, shift_);; i = (i + 1) & mask_) {
             const Cell &cell = cells_[i];
             if (cell.key == k) [[likely]] return cell.found;
             if (cell.key == 0) return {kNone, false};
@@ -77,5 +73,25 @@ class ServiceTable {
     unsigned shift_ = 62;
     bool has_any_port_ = false;
 };
+
+class ServiceTable::Lookup {
+  public:
+    /// The service for a packet's very port, if it stands where it is looked for first or behind it, as nearly all do; else null.
+    /// @param k key(), FlowKeys::service
+    [[nodiscard]] const wire::u16 *find_at_once(wire::u64 k) const noexcept {
+        const std::size_t i = place(k, shift_);
+        if (cells_[i].key == k) [[likely]] return &cells_[i].found.index;
+        const Cell &next = cells_[(i + 1) & ~std::size_t{0} >> shift_];
+        return next.key == k ? &next.found.index : nullptr;
+    }
+
+  private:
+    friend ServiceTable;
+    Lookup(const Cell *cells, unsigned shift) noexcept : cells_(cells), shift_(shift) {}
+    const Cell *cells_;
+    unsigned shift_;
+};
+
+inline ServiceTable::Lookup ServiceTable::lookup() const noexcept { return {cells_.data(), shift_}; }
 
 } // namespace fairlead::core

@@ -2,12 +2,41 @@
 #include "dataplane/io/forwarder.hpp"
 
 #include "dataplane/core/key_digest.hpp"
+#include "dataplane/core/packet_path.hpp"
 
+#include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
 #include <algorithm>
 
+namespace fairlead::core {
+
+/// A packet is decided where it is: its headers, and the first line of its mbuf.
+template <> struct FrameAccess<rte_mbuf *> {
+    [[nodiscard]] static wire::u8 *data(const rte_mbuf *packet) noexcept { return rte_pktmbuf_mtod(packet, wire::u8 *); }
+    [[nodiscard]] static wire::u32 length(const rte_mbuf *packet) noexcept { return packet->pkt_len; }
+    [[nodiscard]] static wire::u32 headroom(const rte_mbuf *packet) noexcept { return packet->data_off; }
+    [[nodiscard]] static bool is_whole(const rte_mbuf *packet) noexcept { return packet->nb_segs == 1; }
+    static void extend(rte_mbuf *packet, wire::u32 bytes, wire::u32 length) noexcept {
+        packet->data_off = static_cast<std::uint16_t>(packet->data_off - bytes);
+        packet->data_len = static_cast<std::uint16_t>(length);
+        packet->pkt_len = length;
+    }
+};
+
+} // namespace fairlead::core
+
 namespace fairlead::io {
+
+namespace {
+
+/// Where a driver writes a packet's first bytes, in a buffer of PacketPool's: known without touching the mbuf. It is
+/// no more than a guess, and need not hold.
+[[gnu::always_inline]] inline void prefetch_headers(const rte_mbuf *packet) noexcept {
+    rte_prefetch0(reinterpret_cast<const std::byte *>(packet) + sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM);
+}
+
+} // namespace
 
 Forwarder::Forwarder(Setup setup, const GenerationStore &store)
     : setup_(std::move(setup)), store_(store),
@@ -20,45 +49,19 @@ Forwarder::Forwarder(Setup setup, const GenerationStore &store)
 
 std::uint16_t Forwarder::decide(const core::Generation *generation, std::span<rte_mbuf *> packets, const PortQueue &queue,
                                 wire::u64 now_ns) noexcept {
-    Frames frames;
-    const auto count = fill_frames(packets, frames);
-    pipeline_.process(generation, {frames.data(), count}, queue.mac, now_ns);
-    return settle(packets.first(count), frames);
+    for (const rte_mbuf *packet : packets) prefetch_headers(packet);
+    pipeline_.process(generation, packets, queue.mac, now_ns);
+    if (pipeline_.not_forwarded() == 0) [[likely]] return static_cast<std::uint16_t>(packets.size());
+    return settle(packets);
 }
 
-/// Describes packets to core/. Those that came in several buffers drop here; the rest moves up.
-std::uint16_t Forwarder::fill_frames(std::span<rte_mbuf *> packets, Frames &frames) noexcept {
-    std::uint16_t count = 0;
-    for (rte_mbuf *packet : packets) {
-        if (packet->nb_segs != 1) [[unlikely]] {
-            core::add(setup_.counters.worker->received_packets);
-            core::add(setup_.counters.worker->received_bytes, packet->pkt_len);
-            pipeline_.count_drop(wire::DropReason::segmented);
-            rte_pktmbuf_free(packet);
-            continue;
-        }
-        auto *data = rte_pktmbuf_mtod(packet, wire::u8 *);
-        rte_prefetch0(data);
-        frames[count] = {.data = data, .length = packet->data_len, .headroom = rte_pktmbuf_headroom(packet), .verdict = {}, .reason = {}};
-        packets[count++] = packet;
-    }
-    return count;
-}
-
-/// Frees what is not forwarded, counted by core, and moves the rest up, with the frames' new bounds.
-std::uint16_t Forwarder::settle(std::span<rte_mbuf *> packets, const Frames &frames) noexcept {
+/// Frees what is not to be sent, counted by core, and moves the rest up.
+std::uint16_t Forwarder::settle(std::span<rte_mbuf *> packets) noexcept {
     std::uint16_t sendable = 0;
-    for (std::size_t i = 0; i < packets.size(); ++i) {
-        rte_mbuf *packet = packets[i];
-        const core::Frame &frame = frames[i];
-        if (frame.verdict != core::Verdict::kForward && frame.verdict != core::Verdict::kReply) [[unlikely]] {
-            rte_pktmbuf_free(packet);
-            continue;
-        }
-        packet->data_off = static_cast<std::uint16_t>(frame.data - static_cast<const wire::u8 *>(packet->buf_addr));
-        packet->data_len = static_cast<std::uint16_t>(frame.length);
-        packet->pkt_len = frame.length;
-        packets[sendable++] = packet;
+    for (unsigned i = 0; i < packets.size(); ++i) {
+        const core::Verdict verdict = pipeline_.decision(i).verdict;
+        if (verdict == core::Verdict::kForward || verdict == core::Verdict::kReply) packets[sendable++] = packets[i];
+        else rte_pktmbuf_free(packets[i]);
     }
     return sendable;
 }

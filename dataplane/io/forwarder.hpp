@@ -41,9 +41,7 @@ class Forwarder {
     void housekeep(const core::Generation *generation, wire::u64 now_ns) noexcept { pipeline_.housekeep(generation, now_ns); }
 
   private:
-    using Frames = std::array<core::Frame, core::kBurstSizeMax>;
-    [[nodiscard]] std::uint16_t fill_frames(std::span<rte_mbuf *> packets, Frames &frames) noexcept;
-    [[nodiscard]] static std::uint16_t settle(std::span<rte_mbuf *> packets, const Frames &frames) noexcept;
+    [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets) noexcept;
     [[nodiscard]] std::array<TableHeader *, 2> tables() const {
         return {&setup_.connections.header(), &setup_.wide_connections.header()};
     }

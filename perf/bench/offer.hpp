@@ -42,7 +42,7 @@ inline void write_frame(wire::u8 *data, wire::u32 flow, wire::u8 flags = wire::k
 }
 
 /// A frame as it comes from a port.
-inline core::Frame frame_at(wire::u8 *data) { return {data, kFrameLength, kHeadroom, {}, {}}; }
+inline core::Frame frame_at(wire::u8 *data) { return {data, kFrameLength, kHeadroom}; }
 
 /// Zeroed memory in huge pages, as the dataplane has it, where the system gives them on request.
 class HugeMemory {

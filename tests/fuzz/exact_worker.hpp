@@ -29,7 +29,7 @@ class HeapFrame {
         std::copy(bytes.begin(), bytes.end(), memory_.get() + headroom);
     }
     [[nodiscard]] core::Frame frame() const {
-        return {memory_.get() + headroom_, static_cast<wire::u32>(arrived_.size()), headroom_, core::Verdict{0xff}, wire::DropReason::kCount};
+        return {memory_.get() + headroom_, static_cast<wire::u32>(arrived_.size()), headroom_};
     }
     [[nodiscard]] const wire::u8 *begin() const { return memory_.get(); }
     [[nodiscard]] const std::vector<wire::u8> &arrived() const { return arrived_; }
@@ -87,10 +87,10 @@ class ExactWorker {
     static void check_frame(const core::Generation *generation, const HeapFrame &given, const core::Frame &frame, const core::Decision &decision) {
         const auto &arrived = given.arrived();
         const wire::u8 *end = given.frame().data + arrived.size();
-        if (frame.verdict == core::Verdict::kReply) return check_reset(given, frame);
-        if (frame.verdict != core::Verdict::kForward) {
-            require(frame.verdict == core::Verdict::kDrop || frame.verdict == core::Verdict::kKernel, "the verdict is one of four");
-            require(frame.verdict != core::Verdict::kDrop || frame.reason < wire::DropReason::kCount, "a drop has a name");
+        if (decision.verdict == core::Verdict::kReply) return check_reset(given, frame);
+        if (decision.verdict != core::Verdict::kForward) {
+            require(decision.verdict == core::Verdict::kDrop || decision.verdict == core::Verdict::kKernel, "the verdict is one of four");
+            require(decision.verdict != core::Verdict::kDrop || decision.reason < wire::DropReason::kCount, "a drop has a name");
             require(frame.data == given.frame().data && frame.length == arrived.size() && std::equal(arrived.begin(), arrived.end(), frame.data),
                     "what is not forwarded stays untouched");
             return;

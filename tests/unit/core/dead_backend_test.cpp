@@ -35,7 +35,7 @@ class DeadBackendTest : public PipelineTest {
         for (std::size_t i = 0; i < size; i += 2) sum += static_cast<u32>(bytes[i] << 8 | bytes[i + 1]);
         return sum;
     }
-    static void expect_reset(const Frame &frame) {
+    static void expect_reset(const Sent &frame) {
         ASSERT_EQ(frame.verdict, Verdict::kReply);
         ASSERT_EQ(frame.length, 54u);
         EXPECT_EQ(frame.data[5], 0x77); // to where the segment came from
@@ -71,7 +71,7 @@ TEST_F(DeadBackendTest, ABackendThatReturnsFindsTheConnectionsThatWereSilentMean
 
 TEST_F(DeadBackendTest, ResetAnswersWithTheNumberThatTheClientExpects) {
     open_and_kill(kSlotReset);
-    const Frame frame = send(segment(kTcpAck | kTcpPsh, 100, 5000, 777'000));
+    const Sent frame = send(segment(kTcpAck | kTcpPsh, 100, 5000, 777'000));
     expect_reset(frame);
     EXPECT_EQ(reset_of(frame).flags, kTcpRst);
     EXPECT_EQ(reset_of(frame).sequence.host(), 777'000u);
@@ -81,7 +81,7 @@ TEST_F(DeadBackendTest, ResetAnswersWithTheNumberThatTheClientExpects) {
 
 TEST_F(DeadBackendTest, ResetOfASegmentWithoutAckAcknowledgesIt) {
     open_and_kill(kSlotReset);
-    const Frame frame = send(segment(kTcpFin, 100, 5000, 0));
+    const Sent frame = send(segment(kTcpFin, 100, 5000, 0));
     expect_reset(frame);
     EXPECT_EQ(reset_of(frame).flags, kTcpRst | kTcpAck);
     EXPECT_EQ(reset_of(frame).sequence.host(), 0u);

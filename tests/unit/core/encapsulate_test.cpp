@@ -61,12 +61,11 @@ TEST(Encapsulate, IpipHeadersAreRight) {
         const auto built = backend(random(), random(), 0, wire::kForwardingIpip);
         ASSERT_TRUE(built.generation) << built.refusal;
         wire::u8 bytes[128]{};
-        Frame frame{.data = bytes + 64, .length = 64, .headroom = 64, .verdict = {}, .reason = {}};
         const wire::u16 length = static_cast<wire::u16>(20 + random() % 30);
-        ASSERT_EQ(encapsulate(frame, built.generation->forwarding(0), length, random(), OuterSource(kMac)), length + kIpipHeadersLength);
-        ASSERT_EQ(frame.data, bytes + 64 - sizeof(wire::Ipv4Header));
-        ASSERT_EQ(std::memcmp(frame.data + 6, kMac.data(), kMac.size()), 0);
-        const auto ip = outer_ip(frame.data);
+        wire::u8 *inner = bytes + 64;
+        ASSERT_EQ(encapsulate(inner, built.generation->forwarding(0), length, random(), OuterSource(kMac)), kIpipHeadersLength);
+        ASSERT_EQ(std::memcmp(inner - kIpipHeadersLength + 6, kMac.data(), kMac.size()), 0);
+        const auto ip = outer_ip(inner - kIpipHeadersLength);
         ASSERT_EQ(fold(word_sum(ip)), 0xffff);
         ASSERT_EQ(ip.total_length.host(), length + 20);
     }

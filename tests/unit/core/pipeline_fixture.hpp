@@ -59,7 +59,7 @@ struct TestFrame {
     }
     u8 *data() { return bytes.data() + kHeadroom; }
     Ipv4Header &header() { return *reinterpret_cast<Ipv4Header *>(data() + 14); }
-    Frame frame() { return {data(), static_cast<u32>(bytes.size() - kHeadroom), kHeadroom, {}, {}}; }
+    Frame frame() { return {data(), static_cast<u32>(bytes.size() - kHeadroom), kHeadroom}; }
 };
 
 inline u16 header_sum(const u8 *header) {
@@ -76,19 +76,27 @@ class PipelineTest : public testing::Test {
     Worker worker;
     u64 now_ns = 1000 * kSecond;
 
-    Frame send(TestFrame &packet) {
+    /// A packet as it leaves, and what was decided.
+    struct Sent : Frame {
+        Verdict verdict;
+        DropReason reason;
+    };
+
+    Sent send(TestFrame &packet) { return send_through(worker, built.generation.get(), packet); }
+    Sent send_through(Worker &any, const Generation *generation, TestFrame &packet) const {
         Frame frame = packet.frame();
-        worker.pipeline.process(built.generation.get(), {&frame, 1}, kPortMac, now_ns);
-        return frame;
+        any.pipeline.process(generation, {&frame, 1}, kPortMac, now_ns);
+        const Decision decision = any.pipeline.decision(0);
+        return {frame, decision.verdict, decision.reason};
     }
-    Frame send(TestFrame &&packet) { kept = std::move(packet); return send(kept); }
+    Sent send(TestFrame &&packet) { kept = std::move(packet); return send(kept); }
     Decision decision() const { return worker.pipeline.decision(0); }
     /// Housekeeping as a worker does it, until the whole table has been looked through. Time stays where it is for packets.
     void sweep() {
         for (u64 at_ns = now_ns; at_ns < now_ns + 5 * kSecond; at_ns += kSecond / 1000) worker.pipeline.housekeep(built.generation.get(), at_ns);
     }
     DropReason dropped(TestFrame packet) {
-        const Frame frame = send(packet);
+        const Sent frame = send(packet);
         EXPECT_EQ(frame.verdict, Verdict::kDrop);
         return frame.reason;
     }

@@ -15,7 +15,7 @@ TEST_F(PipelineTest, InnerPacketLeavesByteIdentical) {
     for (u16 payload : {0, 1, 5, 6, 7, 100, 1400}) {
         TestFrame packet = TestFrame::tcp(0x0a0a0001, 4000, kTcpSyn, payload);
         const std::vector<u8> inner(packet.data() + 14, packet.bytes.data() + packet.bytes.size());
-        const Frame frame = send(packet);
+        const Sent frame = send(packet);
         ASSERT_EQ(frame.verdict, Verdict::kForward);
         ASSERT_EQ(frame.length, 46 + inner.size());
         EXPECT_EQ(std::vector<u8>(frame.data + 46, frame.data + frame.length), inner);
@@ -23,7 +23,7 @@ TEST_F(PipelineTest, InnerPacketLeavesByteIdentical) {
 }
 
 TEST_F(PipelineTest, GueHeadersAreRight) {
-    const Frame frame = send(TestFrame::tcp(0x0a0a0001, 4000, kTcpSyn, 10));
+    const Sent frame = send(TestFrame::tcp(0x0a0a0001, 4000, kTcpSyn, 10));
     ASSERT_EQ(frame.verdict, Verdict::kForward);
     const auto *ethernet = reinterpret_cast<const EthernetHeader *>(frame.data);
     EXPECT_TRUE(std::equal(kPortMac.begin(), kPortMac.end(), ethernet->source));
@@ -51,7 +51,7 @@ TEST_F(PipelineTest, IpipHeadersAreRight) {
     snapshot.services[0].protocol = kIpProtocolUdp;
     adopt();
     const std::vector<u8> inner(packet.data() + 14, packet.bytes.data() + packet.bytes.size());
-    const Frame frame = send(packet);
+    const Sent frame = send(packet);
     ASSERT_EQ(frame.verdict, Verdict::kForward);
     EXPECT_EQ(frame.length, 34 + inner.size());
     EXPECT_EQ(frame.data[14 + 9], kIpProtocolIpip);
@@ -225,28 +225,24 @@ TEST_F(PipelineTest, EveryTruncationDropsUnderAName) {
     for (std::size_t length = 0; length < full; ++length) {
         // An exact allocation, so that the address sanitizer sees one byte too far.
         std::vector<u8> exact(packet.bytes.begin(), packet.bytes.begin() + TestFrame::kHeadroom + static_cast<long>(length));
-        Frame frame{exact.data() + TestFrame::kHeadroom, static_cast<u32>(length), TestFrame::kHeadroom, {}, {}};
+        Frame frame{exact.data() + TestFrame::kHeadroom, static_cast<u32>(length), TestFrame::kHeadroom};
         worker.pipeline.process(built.generation.get(), {&frame, 1}, kPortMac, now_ns);
-        ASSERT_EQ(frame.verdict, Verdict::kDrop) << length;
+        ASSERT_EQ(decision().verdict, Verdict::kDrop) << length;
     }
 }
 
 TEST_F(PipelineTest, WithoutAGenerationEverythingIsTheKernels) {
     TestFrame packet = TestFrame::tcp(1, 1, kTcpSyn);
-    Frame frame = packet.frame();
-    worker.pipeline.process(nullptr, {&frame, 1}, kPortMac, now_ns);
-    EXPECT_EQ(frame.verdict, Verdict::kKernel);
+    EXPECT_EQ(send_through(worker, nullptr, packet).verdict, Verdict::kKernel);
 }
 
 TEST_F(PipelineTest, WithoutAWayToTheKernelItDropsUnderAName) {
     Worker alone(4096, 1600, false);
     TestFrame packet = TestFrame::tcp(1, 1, kTcpSyn, 0, kVip + 1);
-    Frame frame = packet.frame();
-    alone.pipeline.process(built.generation.get(), {&frame, 1}, kPortMac, now_ns);
-    EXPECT_EQ(frame.verdict, Verdict::kDrop);
-    EXPECT_EQ(frame.reason, DropReason::not_for_vip);
-    alone.pipeline.process(nullptr, {&frame, 1}, kPortMac, now_ns);
-    EXPECT_EQ(frame.reason, DropReason::no_snapshot);
+    const Sent sent = send_through(alone, built.generation.get(), packet);
+    EXPECT_EQ(sent.verdict, Verdict::kDrop);
+    EXPECT_EQ(sent.reason, DropReason::not_for_vip);
+    EXPECT_EQ(send_through(alone, nullptr, packet).reason, DropReason::no_snapshot);
     EXPECT_EQ(alone.counters.kernel_packets, 0u);
 }
 

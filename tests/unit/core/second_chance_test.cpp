@@ -60,7 +60,7 @@ TEST_F(SecondChanceTest, ASynAndItsFollowersCarryNoHops) {
 
 TEST_F(SecondChanceTest, AFlowFoundWithoutItsBeginningCarriesItsRowsAlternatesForEver) {
     for (int i = 0; i < 5; ++i) {
-        const Frame frame = send(TestFrame::tcp(kClient, 4000, kTcpAck, 100));
+        const Sent frame = send(TestFrame::tcp(kClient, 4000, kTcpAck, 100));
         const u16 slot = decision().slot;
         EXPECT_EQ(decision().source, Source::kHops);
         EXPECT_EQ(outer_destination(frame), address_of(slot));
@@ -73,7 +73,7 @@ TEST_F(SecondChanceTest, AFlowFoundWithoutItsBeginningCarriesItsRowsAlternatesFo
 TEST_F(SecondChanceTest, HopsStandInTheGueHeaderAndAllLengthsCountThem) {
     TestFrame packet = TestFrame::tcp(kClient, 4000, kTcpAck, 100);
     const std::vector<u8> inner(packet.data() + 14, packet.bytes.data() + packet.bytes.size());
-    const Frame frame = send(packet);
+    const Sent frame = send(packet);
     const u32 hops = hops_length(2);
     EXPECT_EQ(hops, 12u);
     ASSERT_EQ(frame.length, kOuter + hops + inner.size());
@@ -88,7 +88,7 @@ TEST_F(SecondChanceTest, AnUnsureFlowFollowsTheHopsOfTheCurrentGeneration) {
     EXPECT_EQ(hops_of(send(TestFrame::tcp(kClient, 4000, kTcpAck, 1))), std::vector<u32>{address_of(1)});
     give_all_rows_to(2, {0, 1});
     // First the entry's backend, then the present owner, then who else owned the row.
-    const Frame frame = send(TestFrame::tcp(kClient, 4000, kTcpAck, 1));
+    const Sent frame = send(TestFrame::tcp(kClient, 4000, kTcpAck, 1));
     EXPECT_EQ(outer_destination(frame), address_of(0));
     EXPECT_EQ(hops_of(frame), (std::vector<u32>{address_of(2), address_of(1)}));
 }
@@ -96,7 +96,7 @@ TEST_F(SecondChanceTest, AnUnsureFlowFollowsTheHopsOfTheCurrentGeneration) {
 TEST_F(SecondChanceTest, WhenAllBackendsDrainAFoundFlowGoesToTheLastOwnerAndANewOneNowhere) {
     for (auto &slot : snapshot.slots) slot.state = kSlotDraining;
     give_all_rows_to(kNoSlot, {2, 0});
-    const Frame frame = send(TestFrame::tcp(kClient, 4000, kTcpAck, 1));
+    const Sent frame = send(TestFrame::tcp(kClient, 4000, kTcpAck, 1));
     EXPECT_EQ(outer_destination(frame), address_of(2));
     EXPECT_EQ(hops_of(frame), std::vector<u32>{address_of(0)});
     EXPECT_EQ(dropped(TestFrame::tcp(kClient, 4001, kTcpSyn)), DropReason::no_backend);
@@ -138,8 +138,7 @@ TEST_F(SecondChanceTest, ALastPacketWithoutAnEntryCarriesHopsButMakesNoEntry) {
 TEST_F(SecondChanceTest, WhereTheMtuHasNoRoomForHopsThePacketLeavesWithoutThem) {
     Worker narrow(4096, 40 + 1400 + 32 + 4);
     TestFrame packet = TestFrame::tcp(kClient, 4000, kTcpAck, 1400);
-    Frame frame = packet.frame();
-    narrow.pipeline.process(built.generation.get(), {&frame, 1}, kPortMac, now_ns);
+    const Sent frame = send_through(narrow, built.generation.get(), packet);
     EXPECT_EQ(frame.verdict, Verdict::kForward);
     EXPECT_TRUE(hops_of(frame).empty());
     EXPECT_EQ(narrow.counters.hops_omitted, 1u);
@@ -164,7 +163,7 @@ TEST_F(SecondChanceTest, ADrainedBackendGetsNoNewConnectionThroughAReusedPort) {
     give_all_rows_to(other, {drained});
     send(TestFrame::tcp(kClient, 4000, kTcpAck)); // the last of the old connection still goes where it was
     EXPECT_EQ(decision().slot, drained);
-    const Frame frame = send(TestFrame::tcp(kClient, 4000, kTcpSyn));
+    const Sent frame = send(TestFrame::tcp(kClient, 4000, kTcpSyn));
     EXPECT_EQ(decision().slot, other);
     // The FIN and the SYN may have been forged: then the new owner hands on what it never saw.
     EXPECT_EQ(hops_of(frame), std::vector<u32>{address_of(drained)});

@@ -1,0 +1,73 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# --confirm-within: a process of a session of its own, which the loss of the terminal does not end, puts the NICs back unless
+# $state/bind/unconfirmed is gone by then. It starts before the first NIC is touched.
+
+# start_watcher SECONDS ADDRESS...
+start_watcher() {
+    local token within=$1
+    shift
+    token=$$.$(date +%s%N)
+    if ! echo "$token" >"$state/bind/unconfirmed"; then failure="cannot write $state/bind/unconfirmed"; return 1; fi
+    # Without the lock, which is this script's.
+    setsid "$host_sh" bind --rollback-after "$within" --token "$token" --state "$state" "$@" \
+        </dev/null >>"$state/rollback.log" 2>&1 {state_lock}>&- &
+}
+
+stop_watcher() { rm -f "$state/bind/unconfirmed"; }
+
+is_unconfirmed() { [ "$(read_value "$state/bind/unconfirmed")" = "$1" ]; }
+
+# The watcher itself.
+roll_back_later() {
+    local deadline holder
+    trap '' HUP INT
+    deadline=$(($(uptime_seconds) + 10#${option[rollback-after]}))
+    while is_unconfirmed "${option[token]}"; do
+        if [ "$(uptime_seconds)" -lt "$deadline" ]; then sleep 0.5; continue; fi
+        # Unbinding would wait in the kernel, with the lock held, for as long as somebody has the NIC open.
+        holder=$(for address in "$@"; do holders_of "$address"; done)
+        if [ -n "$holder" ]; then sleep 1; continue; fi
+        say "$(date -Is): not confirmed within ${option[rollback-after]} s: putting back $*"
+        logger -t fairlead-host "bind was not confirmed within ${option[rollback-after]} s: putting back $*" 2>/dev/null || true
+        undo_bind "$@"
+        return
+    done
+}
+uptime_seconds() { cut -d . -f 1 /proc/uptime; }
+
+confirm_bind() {
+    local pending=$state/bind/pending line
+    if [ ! -e "$state/bind/unconfirmed" ]; then
+        if [ -z "$(recorded_nics)" ]; then die "nothing is bound that could be confirmed: it was never bound, or has been put back ($state/rollback.log)"; fi
+        say "nothing to do: what is bound is confirmed already"
+        return
+    fi
+    plan "rm $state/bind/unconfirmed" stop_watcher
+    if [ -s "$pending" ]; then
+        while IFS= read -r line; do plan_note "$line"; done <"$pending"
+        plan_unit
+        plan "rm $pending" rm -f "$pending"
+    fi
+    say_plan
+    [ "$dry_run" = no ] || return 0
+    open_state
+    # The watcher may have been faster while this waited for the lock.
+    [ -e "$state/bind/unconfirmed" ] || die "too late: what was bound has been put back ($state/rollback.log)"
+    do_plan || die "$failure"
+    say "confirmed: $(recorded_nics | paste -sd ' ') stay bound"
+}
+
+# holders_of ADDRESS : processes that have the NIC open, one a line.
+holders_of() {
+    local node fd pid group uio
+    group=$(link_name "$(device_of "$1")/iommu_group")
+    for uio in "$(device_of "$1")"/uio/uio*; do if [ -e "$uio" ]; then node=/dev/${uio##*/}; fi; done
+    if [ "$(driver_of "$1")" = vfio-pci ] && [ -n "$group" ]; then node=/dev/vfio/$group; fi
+    [ -n "${node:-}" ] || return 0
+    find "$host_root/proc/"[0-9]*/fd -maxdepth 1 -lname "$node" 2>/dev/null | while IFS= read -r fd; do
+        pid=${fd#"$host_root/proc/"}
+        pid=${pid%%/*}
+        echo "$pid ($(read_value "$host_root/proc/$pid/comm"))"
+    done | sort -u || true
+}
