@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include <sys/resource.h>
+#include <sysexits.h>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 
 #include "controlplane/api/server.hpp"
 #include "controlplane/metrics/endpoint.hpp"
+#include "controlplane/service_manager.hpp"
 #include "controlplane/state/controller.hpp"
 
 namespace {
@@ -29,7 +31,8 @@ struct Options {
     bool has_no_blackhole = false;
 };
 
-enum ExitCode { kEnded = 0, kCannotStart = 1, kUsage = 2 };
+/// As fairlead-dataplane's: systemd does not start it again after the last two.
+enum ExitCode { kEnded = EX_OK, kUsage = EX_USAGE, kCannotStart = EX_CONFIG };
 
 int fail(const Error &error) {
     fmt::print(stderr, "fairleadd: {}\n", error.format());
@@ -74,6 +77,20 @@ void apply_file(state::Controller &controller) {
     else spdlog::info("SIGHUP: {} applied, generation {}", file, done->generation);
 }
 
+/// Waits for one; where a service manager is, it is told meanwhile how things stand.
+int next_signal(const sigset_t &signals, ServiceManager &service_manager) {
+    if (!service_manager.is_there()) {
+        int signal = 0;
+        ::sigwait(&signals, &signal);
+        return signal;
+    }
+    constexpr timespec kTimeout{.tv_sec = ServiceManager::kLookPeriod.count(), .tv_nsec = 0};
+    while (true) {
+        service_manager.look(ServiceManager::Clock::now());
+        if (const int signal = ::sigtimedwait(&signals, nullptr, &kTimeout); signal > 0) return signal;
+    }
+}
+
 int serve(const Options &options, const sigset_t &signals) {
     const auto listen_address = metrics::parse_listen_address(options.metrics);
     if (!listen_address) {
@@ -101,12 +118,16 @@ int serve(const Options &options, const sigset_t &signals) {
     auto server = api::Server::start(*lock, options.group, **controller, statistics);
     if (!server) return fail(server.error());
     spdlog::info("fairleadd {} is up: API {}, metrics {}", FAIRLEAD_VERSION, lock->socket_path(), options.metrics);
+    ServiceManager service_manager(**controller);
+    service_manager.serves();
     while (true) {
-        int signal = 0;
-        ::sigwait(&signals, &signal);
+        const int signal = next_signal(signals, service_manager);
         if (signal != SIGHUP) break;
+        service_manager.reloads();
         apply_file(**controller);
+        service_manager.serves();
     }
+    service_manager.ends();
     spdlog::info("ending; the dataplane goes on with what it has");
     return kEnded; // the server goes first, then the controller, the endpoint, the lock
 }

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck source-path=SCRIPTDIR
 # Every test: installs what is missing, builds, runs unit, packet and fuzz tests, the unit tests again under sanitizers,
-# then the lab's tests and the demo. Closes with the line "N passed, N failed, N skipped".
+# then the lab's tests, the packages' and the demo. Closes with the line "N passed, N failed, N skipped".
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=packages.sh
 source "$root/scripts/packages.sh"
 
-readonly kPhases=(meson sanitizers lab demo)
+readonly kPhases=(meson sanitizers lab package demo)
 usage() {
     cat <<END
 usage: scripts/test.sh [PHASE...]
@@ -19,7 +19,7 @@ phases=()
 for argument in "$@"; do
     case $argument in
         -h | --help) usage; exit 0 ;;
-        meson | sanitizers | lab | demo) phases+=("$argument") ;;
+        meson | sanitizers | lab | package | demo) phases+=("$argument") ;;
         *) echo "test: unknown phase '$argument'" >&2; usage >&2; exit 2 ;;
     esac
 done
@@ -94,6 +94,15 @@ if wants lab; then
         step "lab: $(basename "$test" _test.sh)"
         run_tap "lab-$(basename "$test" _test.sh)" "$test"
     done
+fi
+if wants package; then
+    step "package: built, and installed in a fresh Debian"
+    install_packages package
+    if "$root/scripts/package.sh"; then
+        run_tap package "$root/tests/package/package_test.sh"
+    else
+        failed_step package "does not build, or lintian complains"
+    fi
 fi
 if wants demo; then
     step "demo"

@@ -129,7 +129,8 @@ void Controller::run() {
             return is_stopping_ || has_connected_ || have_hops_changed_ || has_health_changed_ || !tasks_.empty();
         };
         const auto deadline = next_deadline();
-        const bool is_woken = deadline ? wakeup_.wait_until(lock, *deadline, has_work) : (wakeup_.wait(lock, has_work), true);
+        if (deadline) wakeup_.wait_until(lock, *deadline, has_work);
+        else wakeup_.wait(lock, has_work);
         if (is_stopping_ && tasks_.empty()) return;
         if (has_health_changed_) wakeup_.wait_for(lock, kCoalesce, [this] { return is_stopping_; });
         const bool has_connected = std::exchange(has_connected_, false);
@@ -137,11 +138,12 @@ void Controller::run() {
         const bool has_health_changed = std::exchange(has_health_changed_, false);
         const std::deque<std::function<void()>> tasks = std::exchange(tasks_, {});
         lock.unlock();
+        const auto now = std::chrono::steady_clock::now(); // what is due is done, whatever else there was to do
         if (has_health_changed) take_found_health();
         if (has_connected) republish("dataplane connected");
-        else if (!is_woken && !refusal_.empty()) republish("again, after a refusal");
+        else if (!refusal_.empty() && now >= retry_at_) republish("again, after a refusal");
         else if (have_hops_changed) take_changed_hops();
-        if (!is_woken) free_departed();
+        if (deadline && now >= *deadline) free_departed();
         for (const std::function<void()> &task : tasks) task();
         lock.lock();
     }
@@ -156,8 +158,22 @@ std::optional<std::chrono::steady_clock::time_point> Controller::next_deadline()
         deadline = now + std::chrono::seconds(*end_s > now_s ? *end_s - now_s : 0);
     }
     // What the dataplane refused without a change of ours to take back (it may have lacked memory) is tried again.
-    if (!refusal_.empty()) deadline = std::min(deadline.value_or(now + kRetry), now + kRetry);
+    if (!refusal_.empty()) deadline = std::min(deadline.value_or(retry_at_), retry_at_);
     return deadline;
+}
+
+void Controller::take_refusal(const std::expected<void, publish::PublishFailure> &published) {
+    refusal_ = reason_to_retry(published);
+    retry_at_ = std::chrono::steady_clock::now() + kRetry;
+}
+
+void Controller::post(std::function<void()> task) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_stopping_) return;
+        tasks_.push_back(std::move(task));
+    }
+    wakeup_.notify_all();
 }
 
 std::expected<ChangeOutcome, ChangeRefusal> Controller::change(Mutation mutation, ChangeOptions options) {
@@ -258,7 +274,7 @@ Controller::Done Controller::make_change(const Mutation &mutation, const ChangeO
             take_back(std::move(before));
             return refused(ChangeRefusal::Kind::kDataplane, published.error().error);
         }
-        refusal_ = reason_to_retry(published);
+        take_refusal(published);
         if (!published && published.error().kind != Kind::kDisconnected) not_adopted = "saved; " + published.error().error.format();
         spdlog::info("generation {}: {}", standing_.state.generation, published ? "adopted" : not_adopted);
     }
@@ -294,7 +310,7 @@ void Controller::republish(std::string_view why) {
     if (auto ok = file_.save(standing_.state, BootClock::read()); !ok)
         spdlog::error("generation {} is published unsaved: {}", standing_.state.generation, ok.error().format());
     const auto published = publish_standing();
-    refusal_ = reason_to_retry(published);
+    take_refusal(published);
     if (published) spdlog::info("generation {}: adopted ({})", standing_.state.generation, why);
     else spdlog::warn("generation {}: {} ({})", standing_.state.generation, published.error().error.format(), why);
     describe_standing();

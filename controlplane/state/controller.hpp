@@ -132,6 +132,9 @@ class Controller {
     [[nodiscard]] std::expected<ChangeOutcome, ChangeRefusal> import_state(std::string_view text, const std::string &file_name,
                                                                            bool is_forced = false);
 
+    /// Has the controller's thread call this, after what it was asked for before. Not once the controller ends.
+    void post(std::function<void()> task);
+
     [[nodiscard]] std::shared_ptr<const View> view() const;
     [[nodiscard]] publish::PublisherStatus dataplane() const { return publisher_->status(); }
     [[nodiscard]] FileStanding file_standing() const; ///< reads the file
@@ -163,6 +166,7 @@ class Controller {
     void describe_standing();
     [[nodiscard]] std::vector<std::string> next_hop_warnings() const;
     [[nodiscard]] std::expected<void, publish::PublishFailure> publish_standing();
+    void take_refusal(const std::expected<void, publish::PublishFailure> &published);
     [[nodiscard]] std::uint64_t next_generation() const;
     [[nodiscard]] publish::ForwardingState forwarding_now() const;
 
@@ -177,6 +181,7 @@ class Controller {
     std::vector<Hop> hops_published_;         ///< those of the generation adopted last
     Blackholes blackholes_;
     std::string refusal_; ///< of the generation published last; empty: none
+    std::chrono::steady_clock::time_point retry_at_; ///< when what was refused is published again
 
     mutable std::mutex mutex_; ///< guards what follows
     std::condition_variable wakeup_;

@@ -153,7 +153,8 @@ Result<ControlServer> ControlServer::listen(const std::filesystem::path &path, A
     Descriptor listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!listener) return cannot("make");
     if (::unlink(unborn.c_str()) != 0 && errno != ENOENT) return cannot("replace");
-    const mode_t mask = ::umask(0117); // mode 0660 from the first moment; no other thread makes files yet
+    // Mode 0600 from the first moment: the API's group goes through fairleadd, which checks. No other thread makes files yet.
+    const mode_t mask = ::umask(0177);
     const int bound = ::bind(listener.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address));
     ::umask(mask);
     if (bound != 0) return cannot("bind");

@@ -10,6 +10,7 @@
 #include "dataplane/io/memory_supply.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/io/runtime_directory.hpp"
+#include "dataplane/io/service_manager.hpp"
 #include "dataplane/io/table_directory.hpp"
 #include "dataplane/io/worker.hpp"
 
@@ -287,14 +288,18 @@ Result<void> run_dataplane(const Options &options) {
     spdlog::info("forwards on {} port(s) with {} worker(s), {}; control socket in {}", ports->size(), plan->worker_count(),
                  plan->hugepages ? "hugepages" : "no hugepages", directory->path().string());
     spdlog::info("connection tables: {}", tables->place.empty() ? "in this process's memory, lost with it" : tables->place);
+    ServiceManager service_manager(store, fmt::format("{} worker(s) on {} port(s)", plan->worker_count(), ports->size()));
+    service_manager.serves(clock.now_ns());
     while (!server->serve(signals->get(), adoption.is_tidy() ? kCountPeriod_ms : kTidyPeriod_ms)) {
         if (*copy) (*copy)->follow(store);
         seed_watch.look(store.current());
         clock.set_right();
         inheritance.look(clock.now_ns());
+        service_manager.look(clock.now_ns());
         if (adoption.is_tidy()) adoption.count_steered();
         else adoption.tidy();
     }
+    service_manager.ends();
     if (*copy) (*copy)->follow(store);
     spdlog::info("ends");
     return {};

@@ -75,6 +75,10 @@ class GenerationStore {
     /// Frees what no reader can hold any more; never waits. True: something was freed.
     bool reclaim();
     [[nodiscard]] bool has_retired() const { return !retired_.empty(); }
+    /// Begins to wait for every reader to be quiescent, or paused, once more.
+    [[nodiscard]] wire::u64 begin_pass() const noexcept { return rte_rcu_qsbr_start(readers_); }
+    /// Whether all have been since begin_pass() gave this number: none hangs. Never waits.
+    [[nodiscard]] bool has_ended(wire::u64 pass) const noexcept { return rte_rcu_qsbr_check(readers_, pass, false) == 1; }
     [[nodiscard]] wire::u64 number() const { return running_.generation ? running_.generation->number() : 0; }
     [[nodiscard]] const AdoptedGeneration &running() const { return running_; }
     /// Segments mapped for the running and the retired generations.

@@ -44,17 +44,22 @@ template <std::size_t N> void copy_text(char (&to)[N], std::string_view text) {
 
 template <std::size_t N> std::string_view text_of(const char (&text)[N]) { return {text, ::strnlen(text, N)}; }
 
-/// The mount of the smallest hugepages, where there is one to write to.
-std::optional<fs::path> hugepage_mount() {
+/// On the mount of the smallest hugepages where there is one to write to: the mount itself or, since it is root's, the directory in
+/// it that a service of another user is given.
+std::optional<fs::path> hugepage_directory() {
     std::optional<fs::path> best;
     long best_page = 0;
     std::ifstream mounts("/proc/self/mounts");
     for (std::string device, where, type, rest; mounts >> device >> where >> type && std::getline(mounts, rest);) {
         struct statfs status{};
-        if (type != "hugetlbfs" || ::access(where.c_str(), W_OK) != 0 || ::statfs(where.c_str(), &status) != 0) continue;
+        if (type != "hugetlbfs" || ::statfs(where.c_str(), &status) != 0) continue;
         if (best && status.f_bsize >= best_page) continue;
-        best = where;
-        best_page = status.f_bsize;
+        for (const auto &directory : {fs::path(where), fs::path(where) / "fairlead"}) {
+            if (::access(directory.c_str(), W_OK) != 0) continue;
+            best = directory;
+            best_page = status.f_bsize;
+            break;
+        }
     }
     return best;
 }
@@ -92,7 +97,7 @@ TableDirectory::TableDirectory(const fs::path &runtime_directory, const fs::path
 std::vector<fs::path> TableDirectory::left_files() const {
     std::vector<fs::path> directories{runtime_directory_, real(kSharedMemory)};
     if (!chosen_.empty()) directories.push_back(chosen_);
-    if (const auto mount = hugepage_mount()) directories.push_back(real(*mount));
+    if (const auto mount = hugepage_directory()) directories.push_back(real(*mount));
     std::vector<fs::path> files;
     for (const auto &directory : directories) {
         std::error_code error;
@@ -162,7 +167,7 @@ Result<std::optional<fs::path>> TableDirectory::choose(std::size_t bytes, bool h
         return chosen_;
     }
     if (hugepages)
-        if (const auto mount = hugepage_mount()) return real(*mount);
+        if (const auto mount = hugepage_directory()) return real(*mount);
     const auto will_do = [](const fs::path &directory, std::size_t room) {
         return filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 && has_room(directory, room);
     };

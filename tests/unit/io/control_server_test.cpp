@@ -82,10 +82,10 @@ class ControlServerTest : public testing::Test {
     std::thread thread_;
 };
 
-TEST_F(ControlServerTest, IsForItsOwnerAndGroupOnly) {
+TEST_F(ControlServerTest, IsForItsOwnerOnly) {
     struct stat status{};
     ASSERT_EQ(::stat(path_.c_str(), &status), 0);
-    EXPECT_EQ(status.st_mode & 0777, 0660U);
+    EXPECT_EQ(status.st_mode & 0777, 0600U);
 }
 
 TEST_F(ControlServerTest, SaysHelloFirst) {
