@@ -9,7 +9,10 @@
 #include "dataplane/core/frame.hpp"
 #include "dataplane/io/generation_store.hpp"
 #include "dataplane/io/options.hpp"
+#include "dataplane/io/port.hpp"
 #include "dataplane/io/tsc_clock.hpp"
+#include "dataplane/io/twin.hpp"
+#include "dataplane/io/twin_exchange.hpp"
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -30,10 +33,12 @@ namespace fairlead::io {
 
 /// One queue pair that a worker serves.
 struct PortQueue {
-    std::uint16_t port;
+    const std::atomic<std::uint16_t> *port; ///< Port::serving(): asked before each burst, since the device may have gone
     std::uint16_t queue;
     core::MacAddress mac;      ///< link-layer source of what leaves
     bool waits_for_generation; ///< a capture is not read before there is something to decide by
+    Twin *twin = nullptr;        ///< the port's way to the kernel; null: there is none
+    rte_mempool *pool = nullptr; ///< with a twin: what the kernel sends goes into these buffers
     wire::u64 missed = 0;      ///< packets that the port has said it missed; asked of queue 0 alone, it counts by port
 };
 
@@ -91,19 +96,35 @@ template <PacketPath Path> class PollLoop {
 
     [[nodiscard]] unsigned serve(const PortQueue &queue, wire::u64 now_ns) noexcept {
         if (queue.waits_for_generation && store_.current() == nullptr) return 0;
+        // Acquire: who sees the device's number sees it set up. Until the next quiescent state it stays.
+        const std::uint16_t port = queue.port->load(std::memory_order_acquire);
+        if (port == Port::kNoId) [[unlikely]] return 0;
         std::array<rte_mbuf *, kBurstSize> packets;
-        const std::uint16_t received = rte_eth_rx_burst(queue.port, queue.queue, packets.data(), kBurstSize);
-        if (received == 0) return 0;
+        const unsigned of_kernel = queue.twin != nullptr ? send_for_kernel(queue, port, packets) : 0;
+        const std::uint16_t received = rte_eth_rx_burst(port, queue.queue, packets.data(), kBurstSize);
+        if (received == 0) return of_kernel;
         // Once, so that one generation decides all packets of the burst; and after they came, so that none that arrived after
         // the control plane was told of an adoption is decided by an older one.
         const core::Generation *generation = store_.current();
         const std::uint16_t sendable = path_.decide(generation, std::span(packets.data(), received), queue, now_ns);
-        const std::uint16_t sent = rte_eth_tx_burst(queue.port, queue.queue, packets.data(), sendable);
-        if (sent < sendable) [[unlikely]] {
-            count_drops(wire::DropReason::tx_full, sendable - sent);
-            rte_pktmbuf_free_bulk(&packets[sent], sendable - sent);
-        }
-        return received;
+        send(port, queue.queue, std::span(packets.data(), sendable));
+        return of_kernel + received;
+    }
+
+    void send(std::uint16_t port, std::uint16_t queue, std::span<rte_mbuf *> packets) noexcept {
+        const auto size = static_cast<std::uint16_t>(packets.size());
+        const std::uint16_t sent = rte_eth_tx_burst(port, queue, packets.data(), size);
+        if (sent == size) [[likely]] return;
+        count_drops(wire::DropReason::tx_full, size - sent);
+        rte_pktmbuf_free_bulk(&packets[sent], size - sent);
+    }
+
+    /// What the kernel sends by the port's twin leaves by the port's first queue.
+    unsigned send_for_kernel(const PortQueue &queue, std::uint16_t port, std::span<rte_mbuf *> packets) noexcept {
+        if (queue.queue != 0 || queue.twin->from_kernel().is_empty()) return 0;
+        const auto taken = take_from_kernel(queue.twin->from_kernel(), queue.pool, packets);
+        if (taken != 0) send(port, queue.queue, packets.first(taken));
+        return taken;
     }
 
     void housekeep(wire::u64 now_ns) noexcept {
@@ -119,7 +140,9 @@ template <PacketPath Path> class PollLoop {
     void count_missed() noexcept {
         for (auto &queue : setup_.queues) {
             rte_eth_stats stats{};
-            if (queue.queue != 0 || rte_eth_stats_get(queue.port, &stats) != 0) continue;
+            const std::uint16_t port = queue.port->load(std::memory_order_acquire);
+            if (queue.queue != 0 || port == Port::kNoId || rte_eth_stats_get(port, &stats) != 0) continue;
+            if (stats.imissed < queue.missed) queue.missed = 0; // the device was away and counts anew
             count_drops(wire::DropReason::rx_missed, stats.imissed - queue.missed);
             queue.missed = stats.imissed;
         }
