@@ -3,6 +3,7 @@
 
 #include "dataplane/core/key_digest.hpp"
 #include "dataplane/io/control_server.hpp"
+#include "dataplane/io/distribution.hpp"
 #include "dataplane/io/eal.hpp"
 #include "dataplane/io/generation_copy.hpp"
 #include "dataplane/io/inheritance.hpp"
@@ -104,38 +105,29 @@ Result<CountersFile> make_counters(const Plan &plan) {
     return CountersFile::create(plan.worker_count(), names);
 }
 
-Result<Twins> open_twins(std::span<const Port> ports, const CountersFile &counters) {
+Result<Twins> open_twins(std::span<const Port> ports, const CountersFile &counters, unsigned worker_count) {
     Twins twins;
     for (const auto &port : ports) {
         const auto &plan = port.plan();
         twins.emplace_back();
         if (plan.twin.empty()) continue;
-        auto twin = Twin::open({.name = plan.twin, .mac = port.mac(), .mtu = plan.mtu, .queue_count = plan.queue_count, .counters = &counters.port(plan.index)});
+        auto twin = Twin::open({.name = plan.twin, .mac = port.mac(), .mtu = plan.mtu, .worker_count = worker_count, .counters = &counters.port(plan.index)});
         if (!twin) return std::unexpected(fmt::format("port {}: {}", plan.spec.text, twin.error()));
         twins.back() = std::move(*twin);
     }
     return twins;
 }
 
-std::vector<std::unique_ptr<Worker>> make_workers(const Options &options, const Plan &plan, std::span<const Port> ports, const Twins &twins,
+std::vector<std::unique_ptr<Worker>> make_workers(const Options &options, const Plan &plan, const Distribution &distribution,
                                                   const CountersFile &counters, GenerationStore &store,
                                                   const std::atomic<bool> &stop, TableDirectory::Tables &tables) {
     std::vector<std::unique_ptr<Worker>> workers;
     for (unsigned index = 0; index < plan.worker_count(); ++index) {
-        std::vector<PortQueue> queues;
-        unsigned mtu = ~0U;
-        for (const auto &port : ports)
-            for (unsigned queue = 0; queue < port.plan().queue_count; ++queue) {
-                if ((port.plan().index + queue) % plan.worker_count() != index) continue;
-                queues.push_back({.port = &port.serving(), .queue = static_cast<std::uint16_t>(queue), .mac = port.mac(),
-                                  .waits_for_generation = port.plan().spec.kind == PortKind::kPcap,
-                                  .twin = twins[port.plan().index].get(), .pool = port.pool(queue)});
-                mtu = std::min(mtu, options.mtu != 0 ? options.mtu : port.plan().mtu);
-            }
+        const auto &queues = distribution.queues_of(index);
         if (queues.empty()) spdlog::warn("worker {} has no queue to serve: fewer workers would do", index);
         workers.push_back(std::make_unique<Worker>(
-            Worker::Setup{.index = index, .counters = counters.worker(index), .mtu = mtu, .idle = options.idle,
-                          .queues = std::move(queues), .connections = std::move(tables.compact[index]),
+            Worker::Setup{.index = index, .counters = counters.worker(index), .mtu = options.mtu != 0 ? options.mtu : distribution.mtu_of(index), .idle = options.idle,
+                          .queues = queues, .connections = std::move(tables.compact[index]),
                           .wide_connections = std::move(tables.wide[index]), .counts_inherited = index == 0},
             store, stop));
     }
@@ -233,7 +225,7 @@ Result<void> run_dataplane(const Options &options) {
     if (!eal) return std::unexpected(eal.error());
     auto ports = open_ports(*plan, *steerings);
     if (!ports) return std::unexpected(ports.error());
-    plan->tables.spread = spread_of(*ports, plan->worker_count());
+    plan->tables.spread = spread_of(*ports, plan->worker_count(), options.distribute);
     const auto counters = make_counters(*plan);
     if (!counters) return std::unexpected(counters.error());
 
@@ -246,8 +238,10 @@ Result<void> run_dataplane(const Options &options) {
                                         {.worker_count = plan->worker_count(), .counters_descriptor = counters->reader_descriptor(),
                                          .counters_size = counters->size()});
     if (!server) return std::unexpected(server.error());
-    const auto twins = open_twins(*ports, *counters);
+    const auto twins = open_twins(*ports, *counters, plan->worker_count());
     if (!twins) return std::unexpected(twins.error());
+    const auto distribution = Distribution::make(*ports, *twins, plan->worker_count(), options.distribute);
+    if (!distribution) return std::unexpected(distribution.error());
     for (auto &port : *ports)
         if (auto started = port.start(); !started) return std::unexpected(started.error());
 
@@ -256,7 +250,7 @@ Result<void> run_dataplane(const Options &options) {
 
     tables->keep(); // from here on nothing fails
     Inheritance inheritance(store, std::move(tables->inherited));
-    const auto workers = make_workers(options, *plan, *ports, *twins, *counters, store, stop, *tables);
+    const auto workers = make_workers(options, *plan, *distribution, *counters, store, stop, *tables);
     if (tables->has_found()) adopt_tables(workers, tables->were_in_use);
     if (*copy) restore(**copy, adoption);
     TscClock clock;

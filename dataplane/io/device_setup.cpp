@@ -61,8 +61,13 @@ Result<DeviceSetup> set_up_for(const rte_eth_dev_info &info, const DeviceWish &w
     if (setup.queue_count == 0) return std::unexpected("the device has no queues");
     setup.configuration.rxmode.mtu = wish.mtu;
     if (setup.queue_count > 1 && spreads) spread_flows(info, setup);
-    // All packets of a queue come from one pool and are never shared.
-    setup.configuration.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    setup.tx_queue_count = setup.queue_count;
+    if (wish.is_nic && wish.tx_queue_count > setup.queue_count && wish.tx_queue_count <= info.max_tx_queues)
+        setup.tx_queue_count = static_cast<std::uint16_t>(wish.tx_queue_count);
+    // All packets of a queue come from one pool and are never shared: so they do where each worker sends what it received, or
+    // all is received by one queue.
+    const bool is_one_pool = !wish.is_distributed || setup.queue_count == 1;
+    if (is_one_pool) setup.configuration.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     setup.configuration.intr_conf.lsc = wish.is_nic && info.dev_flags != nullptr && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
     setup.rx_size = ring_size(info.rx_desc_lim, info.default_rxportconf.ring_size, wish.ring_size);
     setup.tx_size = ring_size(info.tx_desc_lim, info.default_txportconf.ring_size, wish.ring_size);

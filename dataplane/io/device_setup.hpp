@@ -19,14 +19,17 @@ namespace fairlead::io {
 
 struct DeviceWish {
     unsigned queue_count = 1;
+    unsigned tx_queue_count = 0; ///< one for each worker, where there are fewer to receive by; 0: as many
     unsigned mtu = 1500;
     std::uint16_t ring_size = 1024; ///< where the device prefers nothing, and at most
+    bool is_distributed = false; ///< a worker may send what another has received
     bool is_nic = false;            ///< a queue is of use where flows are spread over it; the link may come and go
 };
 
 struct DeviceSetup {
     rte_eth_conf configuration{};
     std::uint16_t queue_count = 1;
+    std::uint16_t tx_queue_count = 1; ///< as wished, or as many as to receive by
     std::uint16_t rx_size = 0; ///< descriptors of a queue
     std::uint16_t tx_size = 0;
     std::vector<std::uint8_t> rss_key;            ///< configuration points at it

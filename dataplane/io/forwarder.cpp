@@ -79,7 +79,7 @@ std::uint16_t Forwarder::settle(std::span<rte_mbuf *> packets, const PortQueue &
 /// As it came: core/ has not changed it.
 void Forwarder::give_kernel(const rte_mbuf *packet, const PortQueue &queue) noexcept {
     const bool is_whole = packet->nb_segs == 1;
-    if (is_whole && queue.twin->give_kernel(queue.queue, {rte_pktmbuf_mtod(packet, const std::byte *), packet->data_len})) return;
+    if (is_whole && queue.twin->give_kernel(queue.worker, {rte_pktmbuf_mtod(packet, const std::byte *), packet->data_len})) return;
     core::add(setup_.counters.worker->kernel_packets, ~wire::u64{0}); // counted as handed over
     pipeline_.count_drop(is_whole ? wire::DropReason::kernel_full : wire::DropReason::segmented);
 }

@@ -61,6 +61,11 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
         ->transform(CLI::CheckedTransformer(std::map<std::string, HugepageUse>{
             {"auto", HugepageUse::kAuto}, {"on", HugepageUse::kOn}, {"off", HugepageUse::kOff}}))
         ->default_str("auto");
+    app.add_option("--distribute", options.distribute,
+                   "on: who receives hands flows on to all workers; auto: where a NIC has fewer queues than there are workers")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, Distribute>{{"auto", Distribute::kAuto}, {"on", Distribute::kOn}, {"off", Distribute::kOff}}))
+        ->default_str("auto");
     app.add_option("--numa", options.numa, "strict: the workers run on the NICs' NUMA node; any: wherever --lcores says, with a warning")
         ->transform(CLI::CheckedTransformer(std::map<std::string, NumaUse>{{"strict", NumaUse::kStrict}, {"any", NumaUse::kAny}}))
         ->default_str("strict");

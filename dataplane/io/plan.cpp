@@ -2,6 +2,7 @@
 #include "dataplane/io/plan.hpp"
 
 #include "dataplane/core/connection_table.hpp"
+#include "dataplane/io/distribution.hpp"
 #include "dataplane/io/memory_supply.hpp"
 #include "dataplane/io/numa.hpp"
 #include "dataplane/io/pci_device.hpp"
@@ -89,11 +90,12 @@ Result<Placement> place_near(int node, std::span<const unsigned> near, std::span
     return place(allowed, options.lcores, options.worker_count, pin, usable);
 }
 
-std::string spread_of(std::span<const Port> ports, unsigned worker_count) {
+std::string spread_of(std::span<const Port> ports, unsigned worker_count, Distribute use) {
     std::string text = fmt::format("{} workers", worker_count);
     for (const auto &port : ports) {
         const auto &spec = port.plan().spec;
-        text += fmt::format(", {} with {}", spec.kind == PortKind::kPci ? spec.name : spec.text, port.setup().describe_spread());
+        text += fmt::format(", {} with {}{}", spec.kind == PortKind::kPci ? spec.name : spec.text, port.setup().describe_spread(),
+                            Distribution::is_spread(port, worker_count, use) ? ", handed on" : "");
     }
     return text;
 }
@@ -109,6 +111,11 @@ Result<Plan> make_plan(const Options &options, std::size_t left_bytes) {
     for (const auto &spec : options.ports) {
         auto port = plan_port(spec, static_cast<unsigned>(plan.ports.size()), plan.worker_count(), options.mtu);
         if (!port) return std::unexpected(port.error());
+        if (plan.worker_count() > 1) {
+            port->held_buffer_count = Distribution::held_buffer_count(spec.kind, plan.worker_count(), options.distribute);
+            port->is_distributed = port->held_buffer_count != 0;
+            if (port->is_distributed) port->tx_queue_count = plan.worker_count();
+        }
         needed += port->memory_bytes();
         plan.ports.push_back(std::move(*port));
     }

@@ -32,7 +32,7 @@ struct Plan {
 [[nodiscard]] Result<Plan> make_plan(const Options &options, std::size_t left_bytes);
 
 /// Which flows come to which worker: those of a queue go to one, and the device spreads flows over a port's queues.
-[[nodiscard]] std::string spread_of(std::span<const Port> ports, unsigned worker_count);
+[[nodiscard]] std::string spread_of(std::span<const Port> ports, unsigned worker_count, Distribute use);
 
 /// Where workers go that serve NICs of one NUMA node. Pure.
 /// @param near the node's CPUs; empty: the machine has one node.

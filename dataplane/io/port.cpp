@@ -143,13 +143,14 @@ Result<void> Port::attach_rings() {
 Result<void> Port::configure() {
     rte_eth_dev_info info{};
     if (rte_eth_dev_info_get(id_, &info) != 0) return cannot("ask the device what it can do");
-    auto setup = set_up_for(info, {.queue_count = plan_.queue_count, .mtu = plan_.mtu,
+    auto setup = set_up_for(info, {.queue_count = plan_.queue_count, .tx_queue_count = plan_.tx_queue_count, .mtu = plan_.mtu,
                                    .ring_size = plan_.spec.kind == PortKind::kAfXdp ? kAfXdpRingSize : kRingSize,
+                                   .is_distributed = plan_.is_distributed,
                                    .is_nic = plan_.spec.kind == PortKind::kPci});
     if (!setup) return std::unexpected(fmt::format("port {}: {}", plan_.spec.text, setup.error()));
     setup_ = std::move(*setup);
     plan_.queue_count = setup_.queue_count;
-    if (rte_eth_dev_configure(id_, setup_.queue_count, setup_.queue_count, &setup_.configuration) != 0) return cannot("configure the device");
+    if (rte_eth_dev_configure(id_, setup_.queue_count, setup_.tx_queue_count, &setup_.configuration) != 0) return cannot("configure the device");
     if (rte_eth_dev_adjust_nb_rx_tx_desc(id_, &setup_.rx_size, &setup_.tx_size) != 0) return cannot("size the device's rings");
     if (auto done = set_up_queues(static_cast<unsigned>(rte_eth_dev_socket_id(id_))); !done) return done;
     return take_mac();
@@ -163,10 +164,10 @@ Result<void> Port::set_up_queues(unsigned socket) {
             if (!pool) return std::unexpected(fmt::format("port {}: {}", plan_.spec.text, pool.error()));
             pools_.push_back(std::move(*pool));
         }
-        if (rte_eth_rx_queue_setup(id_, queue, setup_.rx_size, socket, nullptr, pools_[queue].get()) != 0 ||
-            rte_eth_tx_queue_setup(id_, queue, setup_.tx_size, socket, nullptr) != 0)
-            return cannot("set up a queue");
+        if (rte_eth_rx_queue_setup(id_, queue, setup_.rx_size, socket, nullptr, pools_[queue].get()) != 0) return cannot("set up a queue");
     }
+    for (std::uint16_t queue = 0; queue < setup_.tx_queue_count; ++queue)
+        if (rte_eth_tx_queue_setup(id_, queue, setup_.tx_size, socket, nullptr) != 0) return cannot("set up a queue");
     return {};
 }
 

@@ -35,6 +35,8 @@ struct PortPlan {
     unsigned mtu = 1500;      ///< of the device
     std::filesystem::path steer_object; ///< kAfXdp; empty: libxdp's own program, which brings every packet
     unsigned held_buffer_count = 0;     ///< of each queue: what someone keeps of its packets all the time
+    unsigned tx_queue_count = 0;        ///< DeviceWish's
+    bool is_distributed = false;        ///< DeviceWish's
     int node = -1;                      ///< NUMA node of the device; -1: any
     std::string twin;                   ///< kPci: the kernel's interface beside it; empty: none
 

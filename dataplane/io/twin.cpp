@@ -91,7 +91,7 @@ Result<std::unique_ptr<Twin>> Twin::open(const Setup &setup) {
 Twin::Twin(const Setup &setup, Descriptor tap, Descriptor bell)
     : setup_(setup), tap_(std::move(tap)), bell_(std::move(bell)),
       from_kernel_(kFromKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kVlanTagsSize) {
-    for (unsigned queue = 0; queue < setup.queue_count; ++queue)
+    for (unsigned worker = 0; worker < setup.worker_count; ++worker)
         to_kernel_.push_back(std::make_unique<FrameRing>(kToKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kVlanTagsSize));
     thread_ = std::thread([this] { run(); });
     ::pthread_setname_np(thread_.native_handle(), setup.name.c_str());

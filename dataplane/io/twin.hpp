@@ -30,7 +30,7 @@ class Twin {
         std::string name;
         core::MacAddress mac;
         unsigned mtu;
-        unsigned queue_count; ///< of the port: each has a ring to the kernel of its own
+        unsigned worker_count; ///< each has a ring to the kernel of its own
         wire::PortCounters *counters;
     };
 
@@ -46,10 +46,10 @@ class Twin {
     /// The kernel uses the interface while it has a carrier.
     void set_carrier(bool on) const;
 
-    // A worker's side. Each queue has one worker, and so has the way from the kernel.
+    // A worker's side. The way from the kernel has one worker, too.
 
     /// False: there is no room; the frame has been left alone.
-    [[nodiscard]] bool give_kernel(unsigned queue, std::span<const std::byte> frame) noexcept { return to_kernel_[queue]->push_copy(frame); }
+    [[nodiscard]] bool give_kernel(unsigned worker, std::span<const std::byte> frame) noexcept { return to_kernel_[worker]->push_copy(frame); }
     /// After a burst in which something was given.
     void wake() noexcept {
         std::atomic_thread_fence(std::memory_order_seq_cst); // with the one in sleep(): either we see it sleep or it sees our frames
@@ -72,7 +72,7 @@ class Twin {
     Setup setup_;
     Descriptor tap_;
     Descriptor bell_; ///< an eventfd
-    std::vector<std::unique_ptr<FrameRing>> to_kernel_; ///< by queue
+    std::vector<std::unique_ptr<FrameRing>> to_kernel_; ///< by worker
     FrameRing from_kernel_;
     std::atomic<bool> is_asleep_{false};
     std::atomic<bool> stops_{false};

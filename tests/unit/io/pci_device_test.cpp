@@ -84,7 +84,10 @@ TEST_F(PciDeviceTest, AGroupThatIsNotOursToOpenIsNamed) {
     add_file(root_.devices / "vfio/vfio");
     add_file(root_.devices / "vfio/7", fs::perms::none);
     const bool is_root = ::geteuid() == 0; // and may open everything
-    fs::permissions(directory_.path(), fs::perms::others_read | fs::perms::others_exec, fs::perm_options::add);
+    constexpr auto kEnter = fs::perms::group_exec | fs::perms::others_exec; // the group stays root's
+    fs::permissions(directory_.path(), kEnter, fs::perm_options::add);
+    for (const auto &entry : fs::recursive_directory_iterator(directory_.path()))
+        if (entry.is_directory() && !entry.is_symlink()) fs::permissions(entry.path(), kEnter, fs::perm_options::add);
     ASSERT_TRUE(!is_root || ::seteuid(65534) == 0);
     const auto said = obstacle();
     ASSERT_TRUE(!is_root || ::seteuid(0) == 0);

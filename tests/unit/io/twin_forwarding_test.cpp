@@ -74,7 +74,7 @@ class TwinForwardingTest : public testing::Test {
         port_.emplace(std::move(*opened));
         const std::string names[] = {"ring:" + name};
         counters_.emplace(CountersFile::create(1, names).value());
-        twin_ = Twin::open({.name = "fl-w", .mac = kNicMac, .mtu = 1500, .queue_count = 1, .counters = &counters_->port(0)}).value();
+        twin_ = Twin::open({.name = "fl-w", .mac = kNicMac, .mtu = 1500, .worker_count = 1, .counters = &counters_->port(0)}).value();
         twin_->set_carrier(true);
         ASSERT_EQ(std::system("ip addr add 10.95.0.1/24 dev fl-w"), 0);
         adoption_.emplace(store_, counters_->header(), std::span<Steering>());

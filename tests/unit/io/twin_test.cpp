@@ -49,8 +49,8 @@ class TwinTest : public testing::Test {
         if (!enter_own_network()) GTEST_SKIP() << "needs root: a network namespace of its own";
         if (!Twin::check("x")) GTEST_SKIP() << "needs /dev/net/tun";
     }
-    std::unique_ptr<Twin> open(const std::string &name, unsigned queue_count = 1, unsigned mtu = 1500) {
-        auto twin = Twin::open({.name = name, .mac = kMac, .mtu = mtu, .queue_count = queue_count, .counters = &counters_});
+    std::unique_ptr<Twin> open(const std::string &name, unsigned worker_count = 1, unsigned mtu = 1500) {
+        auto twin = Twin::open({.name = name, .mac = kMac, .mtu = mtu, .worker_count = worker_count, .counters = &counters_});
         EXPECT_TRUE(twin) << twin.error();
         return twin ? std::move(*twin) : nullptr;
     }
@@ -84,11 +84,11 @@ TEST_F(TwinTest, TheKernelAnswersArpThroughIt) {
     const auto twin = open("fl-t2", 2);
     twin->set_carrier(true);
     ASSERT_TRUE(run("ip addr add 10.99.0.1/24 dev fl-t2"));
-    for (unsigned queue = 0; queue < 2; ++queue) {
-        ASSERT_TRUE(twin->give_kernel(queue, arp_request("10.99.0.9", "10.99.0.1")));
+    for (unsigned worker = 0; worker < 2; ++worker) {
+        ASSERT_TRUE(twin->give_kernel(worker, arp_request("10.99.0.9", "10.99.0.1")));
         twin->wake();
         const auto answer = next_from_kernel(*twin, 0x0806);
-        ASSERT_GE(answer.size(), 42U) << "no answer for queue " << queue;
+        ASSERT_GE(answer.size(), 42U) << "no answer for worker " << worker;
         EXPECT_EQ(std::memcmp(answer.data(), kNeighbourMac.data(), 6), 0);
         EXPECT_EQ(std::memcmp(&answer[6], kMac.data(), 6), 0);
         EXPECT_EQ(static_cast<unsigned>(answer[21]), 2U) << "an ARP reply";
@@ -159,7 +159,7 @@ TEST_F(TwinTest, GoesWithItsOwnerButNotIfItWasThereBefore) {
 
 TEST_F(TwinTest, ANameThatIsTakenIsAnError) {
     ASSERT_TRUE(run("ip link add fl-t9 type veth peer name fl-t9-p"));
-    const auto twin = Twin::open({.name = "fl-t9", .mac = kMac, .mtu = 1500, .queue_count = 1, .counters = &counters_});
+    const auto twin = Twin::open({.name = "fl-t9", .mac = kMac, .mtu = 1500, .worker_count = 1, .counters = &counters_});
     ASSERT_FALSE(twin);
     EXPECT_EQ(twin.error(), "the twin cannot be named fl-t9: an interface of another kind is; twin=NAME");
     run("ip link del fl-t9");
