@@ -68,7 +68,6 @@ Result<DeviceSetup> set_up_for(const rte_eth_dev_info &info, const DeviceWish &w
     // all is received by one queue.
     const bool is_one_pool = !wish.is_distributed || setup.queue_count == 1;
     if (is_one_pool) setup.configuration.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-    setup.configuration.intr_conf.lsc = wish.is_nic && info.dev_flags != nullptr && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
     setup.rx_size = ring_size(info.rx_desc_lim, info.default_rxportconf.ring_size, wish.ring_size);
     setup.tx_size = ring_size(info.tx_desc_lim, info.default_txportconf.ring_size, wish.ring_size);
     return setup;
@@ -90,8 +89,7 @@ std::string DeviceSetup::describe_spread() const {
 std::string DeviceSetup::describe() const {
     const auto key = rss_key.empty() ? std::string(configuration.rx_adv_conf.rss_conf.rss_hf != 0 ? ", the device's key" : "")
                                      : fmt::format(", the standard key of {} bytes", rss_key.size());
-    return fmt::format("{}{}, {}/{} descriptors, link by {}", describe_spread(), key, rx_size, tx_size,
-                       configuration.intr_conf.lsc != 0 ? "interrupt" : "polling");
+    return fmt::format("{}{}, {}/{} descriptors", describe_spread(), key, rx_size, tx_size);
 }
 
 } // namespace fairlead::io

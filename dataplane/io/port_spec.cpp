@@ -93,7 +93,7 @@ Result<PortSpec> parse_port_spec(std::string_view text) {
         if (!option.starts_with(kTwin) || !is_interface_name(option.substr(kTwin.size())))
             return bad(text, fmt::format("'{}' is not twin=NAME, the kernel's interface beside the NIC, or twin=none", option));
         spec.twin = option.substr(kTwin.size());
-        spec.text.resize(comma);
+        spec.text.resize(spec.text.find(','));
     }
     spec.name = full_pci_address(address);
     if (!spec.name.empty()) return spec;

@@ -9,14 +9,12 @@
 #include <rte_ethdev.h>
 #include <spdlog/spdlog.h>
 
-#include <array>
 #include <utility>
 
 namespace fairlead::io {
 
 namespace {
 
-constexpr std::array kEvents{RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_INTR_RMV};
 constexpr unsigned kRestsAfterFailure = 4; // looks
 
 void note_link(const rte_eth_link &link, wire::PortCounters &counters) {
@@ -33,8 +31,7 @@ bool is_gone(const Port &port) {
 } // namespace
 
 int PortWatch::hear_port(std::uint16_t, rte_eth_event_type event, void *heard, void *) {
-    if (event == RTE_ETH_EVENT_INTR_LSC) static_cast<Heard *>(heard)->link_events.fetch_add(1, std::memory_order_relaxed);
-    else static_cast<Heard *>(heard)->leaves.store(true, std::memory_order_relaxed);
+    if (event == RTE_ETH_EVENT_INTR_RMV) static_cast<Heard *>(heard)->leaves.store(true, std::memory_order_relaxed);
     return 0;
 }
 
@@ -61,7 +58,7 @@ PortWatch::~PortWatch() {
     for (const auto &watched : watched_) {
         rte_dev_event_callback_unregister(watched.port->plan().spec.name.c_str(), hear_device, watched.heard.get());
         if (watched.port->id() == Port::kNoId) continue;
-        for (const auto event : kEvents) rte_eth_dev_callback_unregister(watched.port->id(), event, hear_port, watched.heard.get());
+        rte_eth_dev_callback_unregister(watched.port->id(), RTE_ETH_EVENT_INTR_RMV, hear_port, watched.heard.get());
     }
     if (is_needed()) rte_dev_hotplug_handle_disable();
 }
@@ -69,7 +66,7 @@ PortWatch::~PortWatch() {
 void PortWatch::listen(const Watched &watched) {
     // vfio asks for a device that is to be unbound or removed, and waits until it is given back.
     rte_dev_event_callback_register(watched.port->plan().spec.name.c_str(), hear_device, watched.heard.get());
-    for (const auto event : kEvents) rte_eth_dev_callback_register(watched.port->id(), event, hear_port, watched.heard.get());
+    rte_eth_dev_callback_register(watched.port->id(), RTE_ETH_EVENT_INTR_RMV, hear_port, watched.heard.get());
 }
 
 void PortWatch::look() {
@@ -93,15 +90,11 @@ void PortWatch::follow_link(Watched &watched) {
     if (rte_eth_link_get_nowait(watched.port->id(), &link) != 0) return;
     note_link(link, *watched.counters);
     const bool is_up = link.link_status == RTE_ETH_LINK_UP;
-    const auto events = watched.heard->link_events.load(std::memory_order_relaxed);
-    const bool flickered = is_up == watched.link_is_up && events >= watched.link_events + 2;
-    watched.link_events = events;
-    if (is_up == watched.link_is_up && !flickered) return;
-    core::add(watched.counters->link_changes, flickered ? 2 : 1);
+    if (is_up == watched.link_is_up) return;
+    core::add(watched.counters->link_changes);
     watched.link_is_up = is_up;
     const auto &name = watched.port->plan().spec.text;
-    if (flickered) spdlog::warn("port {}: its link came and went within {} ms; it is {}", name, kPeriod_ms, is_up ? "up" : "down");
-    else if (!is_up) spdlog::warn("port {}: its link is down", name);
+    if (!is_up) spdlog::warn("port {}: its link is down", name);
     else if (link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN) spdlog::info("port {}: its link is up", name);
     else spdlog::info("port {}: its link is up, {} Mb/s", name, link.link_speed);
     if (watched.twin != nullptr) watched.twin->set_carrier(is_up);
@@ -121,7 +114,8 @@ void PortWatch::withdraw(Watched &watched, const char *why) {
 }
 
 void PortWatch::give_back(Watched &watched) {
-    for (const auto event : kEvents) rte_eth_dev_callback_unregister(watched.port->id(), event, hear_port, watched.heard.get());
+    rte_eth_dev_callback_unregister(watched.port->id(), RTE_ETH_EVENT_INTR_RMV, hear_port, watched.heard.get());
+    rte_dev_event_callback_unregister(watched.port->plan().spec.name.c_str(), hear_device, watched.heard.get());
     watched.port->close();
     watched.state = State::kAway;
     watched.obstacle.clear();
@@ -142,7 +136,6 @@ void PortWatch::look_for(Watched &watched) {
         return;
     }
     watched.state = State::kServed;
-    watched.link_events = watched.heard->link_events.load(std::memory_order_relaxed);
     core::set(watched.counters->is_there, 1);
     listen(watched);
     spdlog::info("port {}: its device is back and served again", watched.port->plan().spec.text);

@@ -42,6 +42,7 @@ TEST(PortSpec, TakesPciAddressesWithAndWithoutDomain) {
     EXPECT_EQ(parse_port_spec("pci:03:00.0,twin=eth1")->twin, "eth1");
     EXPECT_EQ(parse_port_spec("03:00.0,twin=none")->twin, "none");
     EXPECT_EQ(parse_port_spec("03:00.0,twin=none")->text, "03:00.0");
+    EXPECT_EQ(parse_port_spec("pci:03:00.0,twin=none")->text, "pci:03:00.0");
 }
 
 TEST(PortSpec, RefusesTheRestNamingIt) {
