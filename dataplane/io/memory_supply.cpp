@@ -71,7 +71,7 @@ Result<bool> choose_hugepages(HugepageUse use, const MemoryNeed &need, const Mem
         if (lack.empty() && needed > free)
             lack = fmt::format("needs {} MB of hugepages{}, {} MB are free ({} pages of {} MB, {} are free); set vm.nr_hugepages{}", megabytes_up(needed),
                                where, free / kMegabyte, pages(needed), supply.page_bytes / kMegabyte, free / supply.page_bytes,
-                               need.nic && use == HugepageUse::kAuto ? ", or --hugepages off" : ", or --hugepages auto");
+                               need.nic ? ", or --hugepages off" : ", or --hugepages auto");
     };
     look(need.bytes(supply.page_bytes), supply.hugepage_bytes_free, "");
     for (unsigned node = 0; node < std::min(need.node_pieces.size(), supply.node_bytes_free.size()); ++node)
