@@ -44,6 +44,15 @@ void describe_dataplane(v1::StatusReply::Dataplane &message, const publish::Publ
     std::uint64_t connections = 0;
     for (const wire::WorkerCounters &worker : sample.workers) connections += worker.connections;
     message.set_connections(connections);
+    for (const wire::PortCounters &port : sample.ports) {
+        v1::StatusReply::Dataplane::Port &entry = *message.add_ports();
+        entry.set_name(port.name);
+        entry.set_is_present(port.is_there != 0);
+        entry.set_link_is_up(port.link_is_up != 0);
+        entry.set_link_mbps(port.link_mbps);
+        entry.set_link_changes(port.link_changes);
+        entry.set_removals(port.removals);
+    }
 }
 
 std::string describe(state::FileStanding standing, const std::string &file) {
@@ -106,6 +115,10 @@ v1::StatusReply status_reply(const state::Controller &controller, const metrics:
     reply.set_config_file_differs(standing != state::FileStanding::kNone && standing != state::FileStanding::kSame);
     for (const std::string &warning : view->warnings) reply.add_warnings(warning);
     if (const std::string trouble = controller.next_hop_trouble(); !trouble.empty()) reply.add_warnings("next hops: " + trouble);
+    for (const wire::PortCounters &port : sample.ports) {
+        if (port.is_there == 0) reply.add_warnings(fmt::format("port {}: its device is away; bind it again", port.name));
+        else if (port.link_is_up == 0) reply.add_warnings(fmt::format("port {}: its link is down", port.name));
+    }
     if (const std::string note = describe(standing, controller.config_file()); !note.empty()) reply.add_warnings(note);
     return reply;
 }
@@ -206,6 +219,15 @@ v1::StatsReply stats_reply(const metrics::Sample &sample) {
         drop.set_reason(text.name);
         drop.set_text(text.text);
         drop.set_mend(text.mend);
+    }
+    std::uint64_t refused = 0;
+    for (const wire::PortCounters &port : sample.ports) refused += port.to_kernel_refused;
+    if (refused != 0) {
+        v1::StatsReply::Drop &drop = *reply.add_drops();
+        drop.set_packets(refused);
+        drop.set_reason("kernel_refused");
+        drop.set_text("for the kernel, which did not take them from a port's twin");
+        drop.set_mend("ip link set TWIN up");
     }
     for (const wire::GenerationCounters &generation : sample.generations) {
         v1::StatsReply::Generation &entry = *reply.add_generations();

@@ -20,6 +20,10 @@ void print_status(const v1::StatusReply &status) {
                    dataplane.workers(), grouped(dataplane.connections()));
     else
         fmt::print("dataplane   down: {}\n", dataplane.reason());
+    for (const auto &port : dataplane.ports()) {
+        const std::string rate = port.link_mbps() != 0 ? fmt::format(", {} Mb/s", port.link_mbps()) : "";
+        fmt::print("port        {}: {}\n", port.name(), !port.is_present() ? "away" : port.link_is_up() ? "up" + rate : "link down");
+    }
     fmt::print("generation  desired {}, running {}\n", status.generation(),
                dataplane.is_connected() ? std::to_string(dataplane.generation()) : "unknown");
     Table table({"SERVICE", ">BACKENDS", ">TAKING", ">UNRESOLVED", ">OPENED", ">ROWS", "ROWS-DIGEST", ">SETS", "HISTORY-DIGEST"});

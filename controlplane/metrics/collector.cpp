@@ -102,6 +102,20 @@ constexpr Field<Slot> kBackendFields[] = {
      "Connections recorded for a backend."},
 };
 
+using Port = wire::PortCounters;
+constexpr Field<Port> kPortFields[] = {
+    {&Port::link_is_up, kGauge, "fairlead_port_link_up", "Whether a port's link is up."},
+    {&Port::link_mbps, kGauge, "fairlead_port_link_mbps", "The link's rate; 0: the device does not say."},
+    {&Port::link_changes, kCounter, "fairlead_port_link_changes_total", "How often a port's link came or went."},
+    {&Port::is_there, kGauge, "fairlead_port_present", "Whether a port's device is there, with its driver."},
+    {&Port::removals, kCounter, "fairlead_port_removals_total", "How often a port's device or its driver went."},
+    {&Port::to_kernel_packets, kCounter, "fairlead_port_to_kernel_packets_total", "Packets that the kernel got through a port's twin."},
+    {&Port::to_kernel_bytes, kCounter, "fairlead_port_to_kernel_bytes_total", "Bytes that the kernel got through a port's twin."},
+    {&Port::to_kernel_refused, kCounter, "fairlead_port_to_kernel_refused_total", "Packets that the kernel did not take: the twin is down."},
+    {&Port::from_kernel_packets, kCounter, "fairlead_port_from_kernel_packets_total", "Packets that the kernel sent through a port's twin."},
+    {&Port::from_kernel_bytes, kCounter, "fairlead_port_from_kernel_bytes_total", "Bytes that the kernel sent through a port's twin."},
+};
+
 using Header = wire::CountersHeader;
 constexpr Field<Header> kDataplaneFields[] = {
     {&Header::generation, kGauge, "fairlead_generation", "Generation adopted last; 0: none."},
@@ -140,6 +154,12 @@ void render_workers(std::vector<MetricFamily> &families, const std::vector<Worke
     connections.add(live);
     families.push_back(drops.take());
     families.push_back(connections.take());
+}
+
+void render_ports(std::vector<MetricFamily> &families, const std::vector<Port> &ports) {
+    render_fields(
+        families, kPortFields, ports, [](const Port &port) -> const Port & { return port; },
+        [](const Port &port) { return Labels{{"port", std::string(port.name)}}; });
 }
 
 void render_services(std::vector<MetricFamily> &families, const std::vector<ServiceSample> &services) {
@@ -230,6 +250,7 @@ std::vector<MetricFamily> render(const Sample &sample) {
 
     render_dataplane(families, sample);
     render_workers(families, sample.workers);
+    render_ports(families, sample.ports);
     render_services(families, sample.services);
     render_backends(families, sample.backends);
     return without_empty(std::move(families));

@@ -102,6 +102,7 @@ Sample Statistics::sample() {
 
     sample.up = true;
     sample.dataplane = counters_->header();
+    sample.ports = counters_->ports();
     for (std::uint32_t i = 0; i < counters_->worker_count(); ++i) sample.workers.push_back(counters_->worker(i));
     for (const auto &[index, name] : directory_->services)
         sample.services.push_back({name, since(counters_->service(index), before(services_, index))});

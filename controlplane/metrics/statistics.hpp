@@ -79,6 +79,7 @@ struct Sample {
     HealthSample health;
     std::string down_reason;
     wire::CountersHeader dataplane{};
+    std::vector<wire::PortCounters> ports;              ///< in the order of --port
     std::vector<wire::WorkerCounters> workers;          ///< by worker number
     std::vector<ServiceSample> services;                ///< in the directory's order
     std::vector<BackendSample> backends;                ///< in the directory's order

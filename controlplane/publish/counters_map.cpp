@@ -65,6 +65,9 @@ std::string check_layout(const wire::CountersHeader &header, std::uint64_t size)
         return fmt::format("a worker takes {} bytes, not {}", header.worker_stride, kWorkerSize);
     if ((size - header.worker_offset) / header.worker_stride < header.worker_count)
         return fmt::format("{} workers do not fit in {} bytes", header.worker_count, size);
+    if (header.ports_offset != 0 && (header.ports_offset < sizeof(header) || header.ports_offset % 8 != 0 || header.ports_offset > header.worker_offset ||
+                                     (header.worker_offset - header.ports_offset) / sizeof(wire::PortCounters) < header.port_count))
+        return fmt::format("{} ports do not fit at byte {}", header.port_count, header.ports_offset);
     return {};
 }
 
@@ -90,6 +93,8 @@ std::expected<std::shared_ptr<const CountersMap>, Error> CountersMap::map(Descri
     map->worker_count_ = header.worker_count;
     map->worker_offset_ = header.worker_offset;
     map->worker_stride_ = header.worker_stride;
+    map->ports_offset_ = header.ports_offset;
+    map->port_count_ = header.ports_offset != 0 ? header.port_count : 0;
     return map;
 }
 
@@ -102,6 +107,15 @@ const std::byte *CountersMap::worker_base(std::uint32_t worker) const {
 }
 
 wire::CountersHeader CountersMap::header() const { return load<wire::CountersHeader>(base_); }
+
+std::vector<wire::PortCounters> CountersMap::ports() const {
+    std::vector<wire::PortCounters> ports;
+    for (std::uint64_t i = 0; i < port_count_; ++i) {
+        ports.push_back(load<wire::PortCounters>(base_ + ports_offset_ + i * sizeof(wire::PortCounters)));
+        ports.back().name[sizeof(wire::PortCounters::name) - 1] = '\0';
+    }
+    return ports;
+}
 
 WorkerCounters CountersMap::worker(std::uint32_t worker) const {
     return worker < worker_count_ ? load<WorkerCounters>(worker_base(worker)) : WorkerCounters{};

@@ -34,6 +34,8 @@ class CountersMap {
 
     [[nodiscard]] std::uint32_t worker_count() const { return worker_count_; }
     [[nodiscard]] wire::CountersHeader header() const;
+    /// By port; empty: the dataplane counts none by port.
+    [[nodiscard]] std::vector<wire::PortCounters> ports() const;
 
     [[nodiscard]] wire::WorkerCounters worker(std::uint32_t worker) const;
     [[nodiscard]] wire::ServiceCounters service(std::uint32_t worker, std::uint32_t index) const;
@@ -55,6 +57,8 @@ class CountersMap {
     std::uint32_t worker_count_ = 0;
     std::uint64_t worker_offset_ = 0; ///< copies: the file's writer may not move us out of it later
     std::uint64_t worker_stride_ = 0;
+    std::uint64_t ports_offset_ = 0;
+    std::uint64_t port_count_ = 0;
 };
 
 class CountersReader {

@@ -75,6 +75,9 @@ class Pipeline {
     /// packets drop, and the entries stay, until the control plane has said what it knows. A lost packet is sent again.
     void hold_unknown(bool holds) noexcept { holds_unknown_ = holds; }
 
+    /// Whether what is for no VIP in the bursts to come can be handed to the kernel.
+    void set_kernel(bool has_kernel) noexcept { has_kernel_ = has_kernel; }
+
     /// Counts a drop that happened outside (a full queue, a frame that is no frame).
     void count_drop(wire::DropReason reason) noexcept;
 

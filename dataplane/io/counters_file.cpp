@@ -18,7 +18,8 @@ constexpr std::size_t kPageSize = 4096;
 constexpr std::size_t round_up(std::size_t size) { return (size + kPageSize - 1) & ~(kPageSize - 1); }
 
 // Whole pages for each worker: no two workers write one page, and what is unused takes no memory.
-constexpr std::size_t kWorkerOffset = round_up(sizeof(wire::CountersHeader));
+constexpr std::size_t kPortsOffset = sizeof(wire::CountersHeader);
+constexpr std::size_t worker_offset(std::size_t port_count) { return round_up(kPortsOffset + port_count * sizeof(wire::PortCounters)); }
 constexpr std::size_t kServicesOffset = sizeof(wire::WorkerCounters);
 constexpr std::size_t kSlotsOffset = kServicesOffset + wire::kServiceCapacity * sizeof(wire::ServiceCounters);
 constexpr std::size_t kWorkerStride = round_up(kSlotsOffset + (wire::kSlotCapacity + 1) * sizeof(wire::SlotCounters));
@@ -29,8 +30,8 @@ std::unexpected<std::string> cannot(const char *what) {
 
 } // namespace
 
-Result<CountersFile> CountersFile::create(unsigned worker_count) {
-    const std::size_t size = kWorkerOffset + worker_count * kWorkerStride;
+Result<CountersFile> CountersFile::create(unsigned worker_count, std::span<const std::string> ports) {
+    const std::size_t size = worker_offset(ports.size()) + worker_count * kWorkerStride;
     const Descriptor writer(::memfd_create("fairlead-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!writer) return cannot("make");
     if (::ftruncate(writer.get(), static_cast<off_t>(size)) != 0) return cannot("size");
@@ -49,10 +50,14 @@ Result<CountersFile> CountersFile::create(unsigned worker_count) {
     header.magic = FAIRLEAD_COUNTERS_MAGIC;
     header.abi = wire::kCountersAbi;
     header.worker_count = worker_count;
-    header.worker_offset = kWorkerOffset;
+    header.worker_offset = worker_offset(ports.size());
     header.worker_stride = kWorkerStride;
     header.size = size;
     header.started_unix_ns = static_cast<wire::u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+    if (ports.empty()) return file;
+    header.ports_offset = kPortsOffset;
+    header.port_count = ports.size();
+    for (unsigned i = 0; i < ports.size(); ++i) ports[i].copy(file.port(i).name, sizeof(wire::PortCounters::name) - 1);
     return file;
 }
 
@@ -63,10 +68,15 @@ CountersFile::~CountersFile() {
 wire::CountersHeader &CountersFile::header() const { return *reinterpret_cast<wire::CountersHeader *>(bytes_.data()); }
 
 core::CounterBlock CountersFile::worker(unsigned index) const {
-    std::byte *block = bytes_.data() + kWorkerOffset + index * kWorkerStride;
+    std::byte *block = bytes_.data() + header().worker_offset + index * kWorkerStride;
     return {.worker = reinterpret_cast<wire::WorkerCounters *>(block),
             .services = reinterpret_cast<wire::ServiceCounters *>(block + kServicesOffset),
             .slots = reinterpret_cast<wire::SlotCounters *>(block + kSlotsOffset)};
+}
+
+
+wire::PortCounters &CountersFile::port(unsigned index) const {
+    return *reinterpret_cast<wire::PortCounters *>(bytes_.data() + kPortsOffset + index * sizeof(wire::PortCounters));
 }
 
 } // namespace fairlead::io

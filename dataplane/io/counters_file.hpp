@@ -10,14 +10,15 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <utility>
 
 namespace fairlead::io {
 
 class CountersFile {
   public:
-    /// All zero but for the header's constant part.
-    [[nodiscard]] static Result<CountersFile> create(unsigned worker_count);
+    /// All zero but for the header's constant part and the ports' names.
+    [[nodiscard]] static Result<CountersFile> create(unsigned worker_count, std::span<const std::string> ports = {});
 
     CountersFile(CountersFile &&other) noexcept
         : bytes_(std::exchange(other.bytes_, {})), reader_(std::move(other.reader_)) {}
@@ -26,6 +27,7 @@ class CountersFile {
 
     [[nodiscard]] wire::CountersHeader &header() const; ///< the main thread's to write
     [[nodiscard]] core::CounterBlock worker(unsigned index) const;
+    [[nodiscard]] wire::PortCounters &port(unsigned index) const;
     [[nodiscard]] int reader_descriptor() const { return reader_.get(); } ///< O_RDONLY
     [[nodiscard]] std::size_t size() const { return bytes_.size(); }
 

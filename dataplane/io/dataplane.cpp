@@ -3,12 +3,15 @@
 
 #include "dataplane/core/key_digest.hpp"
 #include "dataplane/io/control_server.hpp"
+#include "dataplane/io/distribution.hpp"
 #include "dataplane/io/eal.hpp"
 #include "dataplane/io/generation_copy.hpp"
 #include "dataplane/io/inheritance.hpp"
 #include "dataplane/io/log.hpp"
-#include "dataplane/io/memory_supply.hpp"
+#include "dataplane/io/numa.hpp"
+#include "dataplane/io/plan.hpp"
 #include "dataplane/io/port.hpp"
+#include "dataplane/io/port_watch.hpp"
 #include "dataplane/io/runtime_directory.hpp"
 #include "dataplane/io/service_manager.hpp"
 #include "dataplane/io/table_directory.hpp"
@@ -33,7 +36,6 @@ namespace fairlead::io {
 
 namespace {
 
-constexpr std::size_t kEalBaseBytes = 16U << 20; // DPDK's own records, and slack for alignment
 constexpr int kTidyPeriod_ms = 2;                // while something waits for a grace period
 constexpr int kCountPeriod_ms = 1000;            // otherwise: the steering programs' counts are read
 
@@ -49,54 +51,6 @@ Result<Descriptor> take_signals() {
     Descriptor descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!descriptor) return std::unexpected(fmt::format("cannot wait for signals: {}", std::strerror(errno)));
     return descriptor;
-}
-
-struct Plan {
-    Placement placement;
-    std::vector<PortPlan> ports;
-    TableShape tables;
-    std::size_t eal_bytes = 0;
-    bool hugepages = false;
-
-    [[nodiscard]] unsigned worker_count() const { return static_cast<unsigned>(placement.worker_cpus.size()); }
-};
-
-/// Which flows come to which worker: those of a queue go to one, and the device spreads flows over a port's queues.
-std::string spread_of(std::span<const PortPlan> ports, unsigned worker_count) {
-    std::string text = fmt::format("{} workers", worker_count);
-    for (const auto &port : ports) text += fmt::format(", {} with {} queues", port.spec.text, port.queue_count);
-    return text;
-}
-
-/// What the options mean on this machine. Changes nothing.
-/// @param left_bytes of tables that earlier runs have left: this one gets their memory.
-Result<Plan> make_plan(const Options &options, std::size_t left_bytes) {
-    Plan plan;
-    auto placement = place(allowed_cpus(), options.lcores, options.worker_count, options.idle == Idle::kPoll);
-    if (!placement) return std::unexpected(placement.error());
-    plan.placement = std::move(*placement);
-
-    std::size_t needed = kEalBaseBytes;
-    for (const auto &spec : options.ports) {
-        auto port = plan_port(spec, static_cast<unsigned>(plan.ports.size()), plan.worker_count(), options.mtu);
-        if (!port) return std::unexpected(port.error());
-        needed += port->memory_bytes();
-        plan.ports.push_back(std::move(*port));
-    }
-    plan.eal_bytes = options.memory_mb != 0 ? std::size_t{options.memory_mb} << 20 : needed;
-    if (plan.eal_bytes < needed)
-        return std::unexpected(fmt::format("--memory {}: the ports need {} MB", options.memory_mb, (needed >> 20) + 1));
-
-    plan.tables = {.worker_count = plan.worker_count(),
-                   .compact_bytes = core::connection_memory_bytes_for<core::CompactKey>(options.connections),
-                   .wide_bytes = core::connection_memory_bytes_for<core::WideKey>(options.wide_connections),
-                   .spread = spread_of(plan.ports, plan.worker_count())};
-    const auto table_bytes = plan.worker_count() * (plan.tables.compact_bytes + plan.tables.wide_bytes);
-    const auto total = plan.eal_bytes + table_bytes - std::min(table_bytes, left_bytes);
-    const auto hugepages = choose_hugepages(options.hugepages, total, MemorySupply::read());
-    if (!hugepages) return std::unexpected(hugepages.error());
-    plan.hugepages = *hugepages;
-    return plan;
 }
 
 Result<std::vector<Steering>> prepare_steering(Plan &plan, const std::filesystem::path &directory) {
@@ -115,6 +69,7 @@ Result<std::vector<Steering>> prepare_steering(Plan &plan, const std::filesystem
 
 Result<Eal> start_eal(const Plan &plan, const std::filesystem::path &directory) {
     EalOptions options{.placement = plan.placement, .hugepages = plan.hugepages, .memory_bytes = plan.eal_bytes,
+                       .node_bytes = plan.eal_node_bytes,
                        .pci_addresses = {}, .scratch_directory = directory};
     for (const auto &port : plan.ports)
         if (port.spec.kind == PortKind::kPci) options.pci_addresses.push_back(port.spec.name);
@@ -145,28 +100,44 @@ Result<std::vector<Port>> open_ports(const Plan &plan, std::span<Steering> steer
     return ports;
 }
 
-std::vector<std::unique_ptr<Worker>> make_workers(const Options &options, const Plan &plan, std::span<const Port> ports,
+Result<CountersFile> make_counters(const Plan &plan) {
+    std::vector<std::string> names;
+    for (const auto &port : plan.ports) names.push_back(port.spec.text);
+    return CountersFile::create(plan.worker_count(), names);
+}
+
+Result<Twins> open_twins(std::span<const Port> ports, const CountersFile &counters, unsigned worker_count) {
+    Twins twins;
+    for (const auto &port : ports) {
+        const auto &plan = port.plan();
+        twins.emplace_back();
+        if (plan.twin.empty()) continue;
+        auto twin = Twin::open({.name = plan.twin, .mac = port.mac(), .mtu = plan.mtu, .worker_count = worker_count, .counters = &counters.port(plan.index)});
+        if (!twin) return std::unexpected(fmt::format("port {}: {}", plan.spec.text, twin.error()));
+        twins.back() = std::move(*twin);
+    }
+    return twins;
+}
+
+std::vector<std::unique_ptr<Worker>> make_workers(const Options &options, const Plan &plan, const Distribution &distribution,
                                                   const CountersFile &counters, GenerationStore &store,
                                                   const std::atomic<bool> &stop, TableDirectory::Tables &tables) {
     std::vector<std::unique_ptr<Worker>> workers;
     for (unsigned index = 0; index < plan.worker_count(); ++index) {
-        std::vector<PortQueue> queues;
-        unsigned mtu = ~0U;
-        for (const auto &port : ports)
-            for (unsigned queue = 0; queue < port.plan().queue_count; ++queue) {
-                if ((port.plan().index + queue) % plan.worker_count() != index) continue;
-                queues.push_back({.port = port.id(), .queue = static_cast<std::uint16_t>(queue), .mac = port.mac(),
-                                  .waits_for_generation = port.plan().spec.kind == PortKind::kPcap});
-                mtu = std::min(mtu, options.mtu != 0 ? options.mtu : port.plan().mtu);
-            }
+        const auto &queues = distribution.queues_of(index);
         if (queues.empty()) spdlog::warn("worker {} has no queue to serve: fewer workers would do", index);
         workers.push_back(std::make_unique<Worker>(
-            Worker::Setup{.index = index, .counters = counters.worker(index), .mtu = mtu, .idle = options.idle,
-                          .queues = std::move(queues), .connections = std::move(tables.compact[index]),
+            Worker::Setup{.index = index, .counters = counters.worker(index), .mtu = options.mtu != 0 ? options.mtu : distribution.mtu_of(index), .idle = options.idle,
+                          .queues = queues, .connections = std::move(tables.compact[index]),
                           .wide_connections = std::move(tables.wide[index]), .counts_inherited = index == 0},
             store, stop));
     }
     return workers;
+}
+
+Result<TableDirectory::Tables> take_tables(const Options &options, const Plan &plan, const TableDirectory &directory) {
+    const NearNode near(plan.node);
+    return options.forgets ? TableDirectory::allocate(plan.tables, plan.hugepages) : directory.take(plan.tables, plan.hugepages);
 }
 
 int adopt_table(void *worker) {
@@ -255,19 +226,23 @@ Result<void> run_dataplane(const Options &options) {
     if (!eal) return std::unexpected(eal.error());
     auto ports = open_ports(*plan, *steerings);
     if (!ports) return std::unexpected(ports.error());
-    const auto counters = CountersFile::create(plan->worker_count());
+    plan->tables.spread = spread_of(*ports, plan->worker_count(), options.distribute);
+    const auto counters = make_counters(*plan);
     if (!counters) return std::unexpected(counters.error());
 
     GenerationStore store(plan->worker_count());
     std::atomic<bool> stop{false};
-    auto tables = options.forgets ? TableDirectory::allocate(plan->tables, plan->hugepages)
-                                  : table_directory.take(plan->tables, plan->hugepages);
+    auto tables = take_tables(options, *plan, table_directory);
     if (!tables) return std::unexpected(tables.error());
     Adoption adoption(store, counters->header(), *steerings);
     auto server = ControlServer::listen(directory->path() / "dataplane.sock", adoption,
                                         {.worker_count = plan->worker_count(), .counters_descriptor = counters->reader_descriptor(),
                                          .counters_size = counters->size()});
     if (!server) return std::unexpected(server.error());
+    const auto twins = open_twins(*ports, *counters, plan->worker_count());
+    if (!twins) return std::unexpected(twins.error());
+    const auto distribution = Distribution::make(*ports, *twins, plan->worker_count(), options.distribute);
+    if (!distribution) return std::unexpected(distribution.error());
     for (auto &port : *ports)
         if (auto started = port.start(); !started) return std::unexpected(started.error());
 
@@ -276,13 +251,14 @@ Result<void> run_dataplane(const Options &options) {
 
     tables->keep(); // from here on nothing fails
     Inheritance inheritance(store, std::move(tables->inherited));
-    const auto workers = make_workers(options, *plan, *ports, *counters, store, stop, *tables);
+    const auto workers = make_workers(options, *plan, *distribution, *counters, store, stop, *tables);
     if (tables->has_found()) adopt_tables(workers, tables->were_in_use);
     if (*copy) restore(**copy, adoption);
     TscClock clock;
     inheritance.look(clock.now_ns());
     SeedWatch seed_watch(tables->key_digest);
 
+    PortWatch watch(*ports, *twins, *counters, store);
     const RunningWorkers running(workers, stop);
     end_log_startup();
     spdlog::info("forwards on {} port(s) with {} worker(s), {}; control socket in {}", ports->size(), plan->worker_count(),
@@ -290,7 +266,9 @@ Result<void> run_dataplane(const Options &options) {
     spdlog::info("connection tables: {}", tables->place.empty() ? "in this process's memory, lost with it" : tables->place);
     ServiceManager service_manager(store, fmt::format("{} worker(s) on {} port(s)", plan->worker_count(), ports->size()));
     service_manager.serves(clock.now_ns());
-    while (!server->serve(signals->get(), adoption.is_tidy() ? kCountPeriod_ms : kTidyPeriod_ms)) {
+    const int quiet_ms = watch.is_needed() ? PortWatch::kPeriod_ms : kCountPeriod_ms;
+    while (!server->serve(signals->get(), adoption.is_tidy() ? quiet_ms : kTidyPeriod_ms)) {
+        watch.look();
         if (*copy) (*copy)->follow(store);
         seed_watch.look(store.current());
         clock.set_right();

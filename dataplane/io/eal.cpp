@@ -18,9 +18,14 @@
 namespace fairlead::io {
 
 std::vector<std::string> eal_arguments(const EalOptions &options) {
-    const auto megabytes = (options.memory_bytes + (1U << 20) - 1) >> 20;
-    std::vector<std::string> arguments{"fairlead-dataplane", "--no-telemetry", "--lcores", options.placement.lcores(),
-                                       "-m", fmt::format("{}", megabytes)};
+    const auto megabytes = [](std::size_t bytes) { return (bytes + (1U << 20) - 1) >> 20; };
+    std::vector<std::string> arguments{"fairlead-dataplane", "--no-telemetry", "--lcores", options.placement.lcores()};
+    if (options.node_bytes.empty() || !options.hugepages) arguments.insert(arguments.end(), {"-m", fmt::format("{}", megabytes(options.memory_bytes))});
+    else {
+        std::string by_node;
+        for (const auto bytes : options.node_bytes) by_node += (by_node.empty() ? "" : ",") + std::to_string(megabytes(bytes));
+        arguments.insert(arguments.end(), {"--socket-mem", by_node});
+    }
     // Without hugepages EAL's memory is an anonymous file anyway, and it refuses --in-memory.
     if (options.hugepages) arguments.emplace_back("--in-memory");
     else arguments.insert(arguments.end(), {"--no-huge", "--no-shconf"});

@@ -17,6 +17,7 @@ struct EalOptions {
     Placement placement;
     bool hugepages = false;
     std::size_t memory_bytes = 0;           ///< for buffers and tables of DPDK
+    std::vector<std::size_t> node_bytes{};  ///< the same by NUMA node; empty: wherever
     std::vector<std::string> pci_addresses; ///< NICs to take; none: the PCI bus is left alone
     std::filesystem::path scratch_directory; ///< where EAL may make its directory, which is removed at once
 };

@@ -28,26 +28,44 @@ Forwarder::Forwarder(Setup setup, const GenerationStore &store)
                  .connection_memory = setup_.connections.bytes(),
                  .wide_connection_memory = setup_.wide_connections.bytes(),
                  .mtu = setup_.mtu,
-                 .has_kernel = false, // an AF_XDP port's steering program has left the kernel its own already
+                 .has_kernel = false, // a port's way there is asked for with each burst
                  .counts_inherited = setup_.counts_inherited}) {}
 
 std::uint16_t Forwarder::decide(const core::Generation *generation, std::span<rte_mbuf *> packets, const PortQueue &queue,
                                 wire::u64 now_ns) noexcept {
     for (const rte_mbuf *packet : packets) prefetch_headers(packet);
+    pipeline_.set_kernel(queue.twin != nullptr); // an AF_XDP port's steering program has left the kernel its own already
     pipeline_.process(generation, packets, queue.mac, now_ns);
     if (pipeline_.not_forwarded() == 0) [[likely]] return static_cast<std::uint16_t>(packets.size());
-    return settle(packets);
+    return settle(packets, queue);
 }
 
-/// Frees what is not to be sent, counted by core, and moves the rest up.
-std::uint16_t Forwarder::settle(std::span<rte_mbuf *> packets) noexcept {
+/// Hands to the kernel what is its own, frees that and what is not to be sent, counted by core, and moves the rest up.
+std::uint16_t Forwarder::settle(std::span<rte_mbuf *> packets, const PortQueue &queue) noexcept {
     std::uint16_t sendable = 0;
+    bool gave = false;
     for (unsigned i = 0; i < packets.size(); ++i) {
         const core::Verdict verdict = pipeline_.decision(i).verdict;
-        if (verdict == core::Verdict::kForward || verdict == core::Verdict::kReply) packets[sendable++] = packets[i];
-        else rte_pktmbuf_free(packets[i]);
+        if (verdict == core::Verdict::kForward || verdict == core::Verdict::kReply) {
+            packets[sendable++] = packets[i];
+            continue;
+        }
+        if (verdict == core::Verdict::kKernel) {
+            give_kernel(packets[i], queue);
+            gave = true;
+        }
+        rte_pktmbuf_free(packets[i]);
     }
+    if (gave) queue.twin->wake();
     return sendable;
+}
+
+/// As it came: core/ has not changed it.
+void Forwarder::give_kernel(const rte_mbuf *packet, const PortQueue &queue) noexcept {
+    const bool is_whole = packet->nb_segs == 1;
+    if (is_whole && queue.twin->give_kernel(queue.worker, {rte_pktmbuf_mtod(packet, const std::byte *), packet->data_len})) return;
+    core::add(setup_.counters.worker->kernel_packets, ~wire::u64{0}); // counted as handed over
+    pipeline_.count_drop(is_whole ? wire::DropReason::kernel_full : wire::DropReason::segmented);
 }
 
 /// Tables that were filled under another flow-hash key have each entry in a wrong line: they are emptied between bursts.

@@ -41,7 +41,8 @@ class Forwarder {
     void housekeep(const core::Generation *generation, wire::u64 now_ns) noexcept { pipeline_.housekeep(generation, now_ns); }
 
   private:
-    [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets) noexcept;
+    [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, const PortQueue &queue) noexcept;
+    void give_kernel(const rte_mbuf *packet, const PortQueue &queue) noexcept;
     [[nodiscard]] std::array<TableHeader *, 2> tables() const {
         return {&setup_.connections.header(), &setup_.wide_connections.header()};
     }

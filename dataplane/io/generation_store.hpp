@@ -74,6 +74,9 @@ class GenerationStore {
     void publish(std::unique_ptr<const InheritedSet> next); ///< null: none any more
     /// Frees what no reader can hold any more; never waits. True: something was freed.
     bool reclaim();
+    /// For whoever else takes something from the readers: those that pass the token have read nothing from before it was made.
+    [[nodiscard]] wire::u64 start_grace() { return rte_rcu_qsbr_start(readers_); }
+    [[nodiscard]] bool has_passed(wire::u64 token) { return rte_rcu_qsbr_check(readers_, token, false) == 1; }
     [[nodiscard]] bool has_retired() const { return !retired_.empty(); }
     /// Begins to wait for every reader to be quiescent, or paused, once more.
     [[nodiscard]] wire::u64 begin_pass() const noexcept { return rte_rcu_qsbr_start(readers_); }

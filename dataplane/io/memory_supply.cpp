@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/memory_supply.hpp"
 
+#include "dataplane/io/numa.hpp"
+
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -14,18 +17,24 @@ constexpr std::size_t kMegabyte = 1U << 20;
 
 std::size_t megabytes_up(std::size_t bytes) { return (bytes + kMegabyte - 1) / kMegabyte; }
 
-/// kernel/mm/hugepages/hugepages-2048kB/free_hugepages and its siblings.
-std::size_t free_hugepage_bytes(const std::filesystem::path &sysfs) {
+struct FreePages {
     std::size_t bytes = 0;
+    std::size_t page_bytes = 0; ///< the smallest that are free; 0: none are
+};
+
+/// hugepages-2048kB/free_hugepages and its siblings.
+FreePages free_hugepages(const std::filesystem::path &directory) {
+    FreePages found;
     std::error_code error;
-    for (const auto &entry : std::filesystem::directory_iterator(sysfs / "kernel/mm/hugepages", error)) {
+    for (const auto &entry : std::filesystem::directory_iterator(directory, error)) {
         std::size_t page_kilobytes = 0;
         std::size_t pages = 0;
         if (std::sscanf(entry.path().filename().c_str(), "hugepages-%zukB", &page_kilobytes) != 1) continue;
         std::ifstream(entry.path() / "free_hugepages") >> pages;
-        bytes += pages * page_kilobytes * 1024;
+        found.bytes += pages * page_kilobytes * 1024;
+        if (pages != 0 && (found.page_bytes == 0 || page_kilobytes * 1024 < found.page_bytes)) found.page_bytes = page_kilobytes * 1024;
     }
-    return bytes;
+    return found;
 }
 
 std::size_t available_bytes(const std::filesystem::path &procfs) {
@@ -39,16 +48,37 @@ std::size_t available_bytes(const std::filesystem::path &procfs) {
 
 } // namespace
 
-MemorySupply MemorySupply::read(const std::filesystem::path &sysfs, const std::filesystem::path &procfs) {
-    return {.hugepage_bytes_free = free_hugepage_bytes(sysfs), .bytes_available = available_bytes(procfs)};
+std::size_t MemoryNeed::bytes(std::size_t page_bytes) const {
+    std::size_t sum = 0;
+    for (const auto piece : pieces) sum += (piece + page_bytes - 1) / page_bytes * page_bytes;
+    return sum - std::min(sum, left);
 }
 
-Result<bool> choose_hugepages(HugepageUse use, std::size_t needed, const MemorySupply &supply) {
-    if (use != HugepageUse::kOff && supply.hugepage_bytes_free >= needed) return true;
-    if (use == HugepageUse::kOn)
-        return std::unexpected(fmt::format("needs {} MB of hugepages, {} MB are free; set vm.nr_hugepages, or --hugepages auto",
-                                           megabytes_up(needed), supply.hugepage_bytes_free / kMegabyte));
-    if (supply.bytes_available < needed)
+MemorySupply MemorySupply::read(const std::filesystem::path &sysfs, const std::filesystem::path &procfs) {
+    const auto pages = free_hugepages(sysfs / "kernel/mm/hugepages");
+    MemorySupply supply{.hugepage_bytes_free = pages.bytes, .bytes_available = available_bytes(procfs)};
+    if (pages.page_bytes != 0) supply.page_bytes = pages.page_bytes;
+    if (const auto nodes = node_count(sysfs); nodes > 1)
+        for (unsigned node = 0; node < nodes; ++node)
+            supply.node_bytes_free.push_back(free_hugepages(sysfs / fmt::format("devices/system/node/node{}/hugepages", node)).bytes);
+    return supply;
+}
+
+Result<bool> choose_hugepages(HugepageUse use, const MemoryNeed &need, const MemorySupply &supply) {
+    const auto pages = [&](std::size_t bytes) { return (bytes + supply.page_bytes - 1) / supply.page_bytes; };
+    std::string lack;
+    const auto look = [&](std::size_t needed, std::size_t free, const std::string &where) {
+        if (lack.empty() && needed > free)
+            lack = fmt::format("needs {} MB of hugepages{}, {} MB are free ({} pages of {} MB, {} are free); set vm.nr_hugepages{}", megabytes_up(needed),
+                               where, free / kMegabyte, pages(needed), supply.page_bytes / kMegabyte, free / supply.page_bytes,
+                               need.nic ? ", or --hugepages off" : ", or --hugepages auto");
+    };
+    look(need.bytes(supply.page_bytes), supply.hugepage_bytes_free, "");
+    for (unsigned node = 0; node < std::min(need.node_pieces.size(), supply.node_bytes_free.size()); ++node)
+        look(need.node_pieces[node], supply.node_bytes_free[node], fmt::format(" on NUMA node {}", node));
+    if (use != HugepageUse::kOff && lack.empty()) return true;
+    if (use == HugepageUse::kOn || (use == HugepageUse::kAuto && need.nic)) return std::unexpected(lack);
+    if (const auto needed = need.bytes(1); supply.bytes_available < needed)
         return std::unexpected(fmt::format("needs {} MB of memory, {} MB are available; fewer ports, workers or --connections",
                                            megabytes_up(needed), supply.bytes_available / kMegabyte));
     return false;

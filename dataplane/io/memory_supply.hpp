@@ -5,20 +5,34 @@
 #include "dataplane/io/options.hpp"
 #include "dataplane/io/result.hpp"
 
+#include <cstddef>
 #include <filesystem>
+#include <vector>
 
 namespace fairlead::io {
 
 struct MemorySupply {
     std::size_t hugepage_bytes_free = 0;
     std::size_t bytes_available = 0;
+    std::size_t page_bytes = 2U << 20; ///< of the smallest hugepages that are free
+    std::vector<std::size_t> node_bytes_free{}; ///< hugepages by NUMA node; empty: the machine has one node
 
     /// @param sysfs, procfs where they are mounted.
     [[nodiscard]] static MemorySupply read(const std::filesystem::path &sysfs = "/sys",
                                            const std::filesystem::path &procfs = "/proc");
 };
 
-/// Whether to use hugepages for `needed` bytes. The error says what is needed and what is there.
-[[nodiscard]] Result<bool> choose_hugepages(HugepageUse use, std::size_t needed, const MemorySupply &supply);
+/// What a start takes, in bytes; pieces in hugepages take whole ones.
+struct MemoryNeed {
+    std::vector<std::size_t> pieces;      ///< each mapped apart
+    std::size_t left = 0;                 ///< of that is there already, from an earlier run
+    std::vector<std::size_t> node_pieces{}; ///< what must lie on each NUMA node, of the above; may be shorter than there are nodes
+    bool nic = false;                     ///< a NIC reads it: hugepages, unless they are turned off
+
+    [[nodiscard]] std::size_t bytes(std::size_t page_bytes) const; ///< in whole pages
+};
+
+/// Whether to use hugepages. The error says what is needed and what is there.
+[[nodiscard]] Result<bool> choose_hugepages(HugepageUse use, const MemoryNeed &need, const MemorySupply &supply);
 
 } // namespace fairlead::io

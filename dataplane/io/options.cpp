@@ -32,7 +32,7 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
     std::string lcores;
     CLI::App app{"The DPDK dataplane of Fairlead: forwards packets for virtual addresses to backends.", "fairlead-dataplane"};
     app.set_version_flag("--version", FAIRLEAD_VERSION);
-    app.add_option("--port", ports, "af_xdp:IFACE, pcap:rx=FILE,tx=FILE, ring:NAME, null or pci:ADDRESS; repeat for more")
+    app.add_option("--port", ports, "af_xdp:IFACE, pcap:rx=FILE,tx=FILE, ring:NAME, null or pci:ADDRESS[,twin=NAME|none]; repeat for more")
         ->required()
         ->allow_extra_args(false);
     app.add_option("--workers", options.worker_count, "forwarding threads; port i is served by worker i modulo this")
@@ -61,6 +61,14 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
         ->transform(CLI::CheckedTransformer(std::map<std::string, HugepageUse>{
             {"auto", HugepageUse::kAuto}, {"on", HugepageUse::kOn}, {"off", HugepageUse::kOff}}))
         ->default_str("auto");
+    app.add_option("--distribute", options.distribute,
+                   "on: who receives hands flows on to all workers; auto: where a NIC has fewer queues than there are workers")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, Distribute>{{"auto", Distribute::kAuto}, {"on", Distribute::kOn}, {"off", Distribute::kOff}}))
+        ->default_str("auto");
+    app.add_option("--numa", options.numa, "strict: the workers run on the NICs' NUMA node; any: wherever --lcores says, with a warning")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, NumaUse>{{"strict", NumaUse::kStrict}, {"any", NumaUse::kAny}}))
+        ->default_str("strict");
     app.add_option("--mtu", options.mtu, "bytes of the longest IP packet that may leave; default: the port's")
         ->check(CLI::Range(kMtuMin, kMtuMax));
     app.add_option("--log-level", options.log_level, "what to log")
@@ -78,7 +86,7 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
         auto spec = parse_port_spec(text);
         if (!spec) return refuse(spec.error());
         for (const auto &other : options.ports)
-            if (other.text == spec->text && spec->kind != PortKind::kNull)
+            if ((other.text == spec->text && spec->kind != PortKind::kNull) || (spec->kind == PortKind::kPci && other.name == spec->name))
                 return refuse(fmt::format("--port {}: given twice", text));
         options.ports.push_back(std::move(*spec));
     }

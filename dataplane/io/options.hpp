@@ -12,6 +12,8 @@
 namespace fairlead::io {
 
 enum class Idle { kPoll, kBackoff };
+enum class Distribute { kAuto, kOn, kOff };
+enum class NumaUse { kStrict, kAny };
 enum class HugepageUse { kAuto, kOn, kOff };
 
 struct Options {
@@ -27,6 +29,8 @@ struct Options {
     unsigned wide_connections = 0;   ///< the same, of services on all ports; 0: as many, up to 1048576
     unsigned memory_mb = 0;          ///< for packet buffers; 0: what the ports need
     HugepageUse hugepages = HugepageUse::kAuto;
+    Distribute distribute = Distribute::kAuto;
+    NumaUse numa = NumaUse::kStrict;
     unsigned mtu = 0; ///< 0: each port's own
     std::string log_level = "info";
 };

@@ -34,8 +34,10 @@ constexpr unsigned kBufferCount = 4096; // rings of 1024 each way, and bursts
 
 constexpr unsigned element_size(PortKind kind, unsigned mtu) {
     if (kind == PortKind::kAfXdp) return kAfXdpElementSize;
-    return static_cast<unsigned>(sizeof(rte_mbuf)) + RTE_PKTMBUF_HEADROOM +
-           std::max<unsigned>(RTE_MBUF_DEFAULT_DATAROOM, mtu + kLinkOverhead + kVlanTagsSize);
+    unsigned room = std::max<unsigned>(RTE_MBUF_DEFAULT_DATAROOM, mtu + kLinkOverhead + kVlanTagsSize);
+    // NICs are told the size in whole KiB, rounded down: a longer frame would come in several buffers.
+    if (kind == PortKind::kPci) room = (room + 1023) / 1024 * 1024;
+    return static_cast<unsigned>(sizeof(rte_mbuf)) + RTE_PKTMBUF_HEADROOM + room;
 }
 
 constexpr unsigned buffer_count(PortKind kind) { return kind == PortKind::kAfXdp ? kAfXdpBufferCount : kBufferCount; }
@@ -65,7 +67,8 @@ unsigned PacketPool::af_xdp_mtu_max() {
     return kAfXdpElementSize - static_cast<unsigned>(sizeof(rte_mbuf)) - RTE_PKTMBUF_HEADROOM - kXdpHeadroom - kLinkOverhead;
 }
 
-Result<PacketPool> PacketPool::create(const std::string &name, PortKind kind, unsigned mtu, unsigned held_count) {
+Result<PacketPool> PacketPool::create(const std::string &name, PortKind kind, unsigned mtu, unsigned held_count, int node) {
+    static_assert(kAnyNode == SOCKET_ID_ANY);
     const unsigned count = buffer_count(kind) + held_count;
     const auto cannot = [&] {
         return std::unexpected(fmt::format("no memory for {} packet buffers ({} MB): {}; raise --memory", count,
@@ -73,7 +76,7 @@ Result<PacketPool> PacketPool::create(const std::string &name, PortKind kind, un
     };
     PacketPool pool;
     pool.pool_.reset(rte_mempool_create_empty(name.c_str(), count, element_size(kind, mtu), kCacheSize,
-                                              sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, pool_flags(kind)));
+                                              sizeof(rte_pktmbuf_pool_private), node, pool_flags(kind)));
     if (!pool.pool_) return cannot();
     if (rte_mempool_set_ops_byname(pool.get(), "ring_mp_mc", nullptr) != 0) return cannot();
     rte_pktmbuf_pool_private room{};

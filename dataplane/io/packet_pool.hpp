@@ -20,7 +20,10 @@ class PacketPool {
     /// @param name of at most 20 characters, unique in the process.
     /// @param mtu of the port: a frame of it fits in one buffer.
     /// @param held_count buffers that are held elsewhere all the time, beyond those of the rings; none with AF_XDP.
-    [[nodiscard]] static Result<PacketPool> create(const std::string &name, PortKind kind, unsigned mtu, unsigned held_count = 0);
+    /// @param node the NUMA node whose memory it is to be.
+    [[nodiscard]] static Result<PacketPool> create(const std::string &name, PortKind kind, unsigned mtu, unsigned held_count = 0,
+                                                   int node = kAnyNode);
+    static constexpr int kAnyNode = -1;
 
     PacketPool(PacketPool &&) noexcept = default;
     PacketPool &operator=(PacketPool &&) = delete;

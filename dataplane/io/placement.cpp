@@ -65,7 +65,7 @@ std::string Placement::lcores() const {
 }
 
 Result<Placement> place(std::span<const unsigned> allowed, std::span<const unsigned> requested, unsigned worker_count,
-                        bool pin) {
+                        bool pin, std::span<const unsigned> near) {
     std::vector<unsigned> missing;
     std::ranges::set_difference(requested, allowed, std::back_inserter(missing));
     if (!missing.empty())
@@ -78,7 +78,10 @@ Result<Placement> place(std::span<const unsigned> allowed, std::span<const unsig
 
     // The last CPUs for the workers: the kernel's own work tends to be on the first.
     std::span<const unsigned> cpus = requested;
-    if (requested.empty()) cpus = pin && allowed.size() > worker_count ? allowed.last(worker_count) : allowed;
+    if (requested.empty()) {
+        cpus = near.empty() ? allowed : near;
+        if (pin && cpus.size() > worker_count) cpus = cpus.last(worker_count);
+    }
     const bool one_each = cpus.size() == worker_count && (pin || !requested.empty());
 
     Placement placement;

@@ -32,8 +32,9 @@ struct Placement {
 /// @param worker_count 0: as many as CPUs were requested, or one.
 /// @param pin each worker on a CPU of its own where there are enough; otherwise they share all of them, as
 ///        suits workers that sleep when idle. A requested list as long as worker_count always pins.
+/// @param near where workers go that no CPU was requested for, of `allowed`; empty: anywhere.
 /// The main thread gets what the workers leave; where they leave nothing, it shares.
 [[nodiscard]] Result<Placement> place(std::span<const unsigned> allowed, std::span<const unsigned> requested,
-                                      unsigned worker_count, bool pin);
+                                      unsigned worker_count, bool pin, std::span<const unsigned> near = {});
 
 } // namespace fairlead::io

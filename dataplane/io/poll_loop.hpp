@@ -7,13 +7,19 @@
 
 #include "dataplane/core/count.hpp"
 #include "dataplane/core/frame.hpp"
+#include "dataplane/io/flow_owner.hpp"
 #include "dataplane/io/generation_store.hpp"
 #include "dataplane/io/options.hpp"
+#include "dataplane/io/port.hpp"
 #include "dataplane/io/tsc_clock.hpp"
+#include "dataplane/io/twin.hpp"
+#include "dataplane/io/twin_exchange.hpp"
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_pause.h>
+#include <rte_prefetch.h>
+#include <rte_ring.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -30,10 +36,21 @@ namespace fairlead::io {
 
 /// One queue pair that a worker serves.
 struct PortQueue {
-    std::uint16_t port;
+    const std::atomic<std::uint16_t> *port; ///< Port::serving(): asked before each burst, since the device may have gone
     std::uint16_t queue;
     core::MacAddress mac;      ///< link-layer source of what leaves
     bool waits_for_generation; ///< a capture is not read before there is something to decide by
+    unsigned worker = 0;         ///< that serves it
+    std::uint16_t tx_queue = kSameQueue; ///< to send by
+    Twin *twin = nullptr;        ///< the port's way to the kernel; null: there is none
+    rte_mempool *pool = nullptr; ///< with a twin: what the kernel sends goes into these buffers
+    // Where the port is distributed (Distribution): rings between this worker and others.
+    rte_ring *from = nullptr;          ///< packets come from here, not from the device
+    rte_ring *back = nullptr;          ///< packets to send go here, not to the device
+    std::vector<rte_ring *> others{};  ///< by worker: whose packets this one receives; empty: they are all its own
+    std::vector<rte_ring *> returns{}; ///< to be sent for others
+    static constexpr std::uint16_t kSameQueue = 0xffff;
+    [[nodiscard]] std::uint16_t sends_by() const { return tx_queue == kSameQueue ? queue : tx_queue; }
     wire::u64 missed = 0;      ///< packets that the port has said it missed; asked of queue 0 alone, it counts by port
 };
 
@@ -91,19 +108,94 @@ template <PacketPath Path> class PollLoop {
 
     [[nodiscard]] unsigned serve(const PortQueue &queue, wire::u64 now_ns) noexcept {
         if (queue.waits_for_generation && store_.current() == nullptr) return 0;
+        // Acquire: who sees the device's number sees it set up. Until the next quiescent state it stays.
+        const std::uint16_t port = queue.port->load(std::memory_order_acquire);
+        if (port == Port::kNoId) [[unlikely]] return 0;
         std::array<rte_mbuf *, kBurstSize> packets;
-        const std::uint16_t received = rte_eth_rx_burst(queue.port, queue.queue, packets.data(), kBurstSize);
-        if (received == 0) return 0;
+        const unsigned of_kernel = queue.twin != nullptr ? send_for_kernel(queue, port, packets) : 0;
+        std::uint16_t received = 0;
+        if (queue.from == nullptr) [[likely]] received = rte_eth_rx_burst(port, queue.queue, packets.data(), kBurstSize);
+        else received = static_cast<std::uint16_t>(rte_ring_sc_dequeue_burst(queue.from, reinterpret_cast<void **>(packets.data()), kBurstSize, nullptr));
+        unsigned others = of_kernel;
+        if (!queue.others.empty()) [[unlikely]] {
+            const auto own = hand_on(queue, std::span(packets.data(), received));
+            others += static_cast<unsigned>(received - own) + send_returned(queue, port);
+            received = own;
+        }
+        if (received == 0) return others;
         // Once, so that one generation decides all packets of the burst; and after they came, so that none that arrived after
         // the control plane was told of an adoption is decided by an older one.
         const core::Generation *generation = store_.current();
         const std::uint16_t sendable = path_.decide(generation, std::span(packets.data(), received), queue, now_ns);
-        const std::uint16_t sent = rte_eth_tx_burst(queue.port, queue.queue, packets.data(), sendable);
-        if (sent < sendable) [[unlikely]] {
-            count_drops(wire::DropReason::tx_full, sendable - sent);
-            rte_pktmbuf_free_bulk(&packets[sent], sendable - sent);
+        if (queue.back == nullptr) [[likely]] send(port, queue.sends_by(), std::span(packets.data(), sendable));
+        else put(queue.back, std::span(packets.data(), sendable), wire::DropReason::tx_full);
+        return others + received;
+    }
+
+    void send(std::uint16_t port, std::uint16_t queue, std::span<rte_mbuf *> packets) noexcept {
+        const auto size = static_cast<std::uint16_t>(packets.size());
+        const std::uint16_t sent = rte_eth_tx_burst(port, queue, packets.data(), size);
+        if (sent == size) [[likely]] return;
+        count_drops(wire::DropReason::tx_full, size - sent);
+        rte_pktmbuf_free_bulk(&packets[sent], size - sent);
+    }
+
+    /// What the kernel sends by the port's twin leaves by the port's first queue.
+    unsigned send_for_kernel(const PortQueue &queue, std::uint16_t port, std::span<rte_mbuf *> packets) noexcept {
+        if (queue.queue != 0 || queue.from != nullptr || queue.twin->from_kernel().is_empty()) return 0;
+        const auto taken = take_from_kernel(queue.twin->from_kernel(), queue.pool, packets);
+        if (taken != 0) send(port, queue.sends_by(), packets.first(taken));
+        return taken;
+    }
+
+    /// Gives each packet that is another worker's to that one. @return how many are left, moved up.
+    std::uint16_t hand_on(const PortQueue &queue, std::span<rte_mbuf *> packets) noexcept {
+        for (const rte_mbuf *packet : packets) rte_prefetch0(rte_pktmbuf_mtod(packet, const void *));
+        const auto worker_count = static_cast<unsigned>(queue.others.size());
+        std::array<std::uint8_t, kBurstSize> owners;
+        for (std::size_t i = 0; i < packets.size(); ++i)
+            owners[i] = static_cast<std::uint8_t>(owner_of_flow(rte_pktmbuf_mtod(packets[i], const std::byte *), packets[i]->data_len, worker_count));
+        std::array<rte_mbuf *, kBurstSize> handed;
+        for (unsigned other = 0; other < worker_count; ++other) {
+            if (queue.others[other] == nullptr) continue;
+            std::size_t count = 0;
+            for (std::size_t i = 0; i < packets.size(); ++i)
+                if (owners[i] == other) handed[count++] = packets[i];
+            if (count != 0) put(queue.others[other], std::span(handed.data(), count), wire::DropReason::worker_behind);
         }
-        return received;
+        std::uint16_t own = 0;
+        for (std::size_t i = 0; i < packets.size(); ++i)
+            if (owners[i] == queue.worker) packets[own++] = packets[i];
+        return own;
+    }
+
+    /// What others have decided and cannot send themselves.
+    unsigned send_returned(const PortQueue &queue, std::uint16_t port) noexcept {
+        std::array<rte_mbuf *, kBurstSize> packets;
+        unsigned sum = 0;
+        for (rte_ring *ring : queue.returns) {
+            const auto count = rte_ring_sc_dequeue_burst(ring, reinterpret_cast<void **>(packets.data()), kBurstSize, nullptr);
+            if (count != 0) send(port, queue.sends_by(), std::span(packets.data(), count));
+            sum += count;
+        }
+        return sum;
+    }
+
+    void put(rte_ring *ring, std::span<rte_mbuf *> packets, wire::DropReason otherwise) noexcept {
+        const auto taken = rte_ring_sp_enqueue_burst(ring, reinterpret_cast<void *const *>(packets.data()), static_cast<unsigned>(packets.size()), nullptr);
+        if (taken == packets.size()) [[likely]] return;
+        count_received(packets.subspan(taken), otherwise);
+        count_drops(otherwise, packets.size() - taken);
+        rte_pktmbuf_free_bulk(&packets[taken], static_cast<unsigned>(packets.size()) - taken);
+    }
+
+    /// Who would have decided these would have counted them, too.
+    void count_received(std::span<rte_mbuf *const> packets, wire::DropReason reason) noexcept {
+        if (reason != wire::DropReason::worker_behind) return;
+        wire::u64 bytes = 0;
+        for (const rte_mbuf *packet : packets) bytes += packet->pkt_len;
+        core::add(setup_.counters->received_packets, packets.size());
+        core::add(setup_.counters->received_bytes, bytes);
     }
 
     void housekeep(wire::u64 now_ns) noexcept {
@@ -119,7 +211,9 @@ template <PacketPath Path> class PollLoop {
     void count_missed() noexcept {
         for (auto &queue : setup_.queues) {
             rte_eth_stats stats{};
-            if (queue.queue != 0 || rte_eth_stats_get(queue.port, &stats) != 0) continue;
+            const std::uint16_t port = queue.port->load(std::memory_order_acquire);
+            if (queue.queue != 0 || queue.from != nullptr || port == Port::kNoId || rte_eth_stats_get(port, &stats) != 0) continue;
+            if (stats.imissed < queue.missed) queue.missed = 0; // the device was away and counts anew
             count_drops(wire::DropReason::rx_missed, stats.imissed - queue.missed);
             queue.missed = stats.imissed;
         }

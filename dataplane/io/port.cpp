@@ -3,12 +3,16 @@
 
 #include "dataplane/io/interface.hpp"
 #include "dataplane/io/log.hpp"
+#include "dataplane/io/pci_device.hpp"
+#include "dataplane/io/twin.hpp"
 
 #include <fmt/format.h>
 #include <rte_bus_vdev.h>
+#include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,16 +51,14 @@ Result<PortPlan> plan_pcap(PortPlan plan) {
 }
 
 Result<PortPlan> plan_pci(PortPlan plan, unsigned worker_count, unsigned mtu) {
-    namespace fs = std::filesystem;
-    const auto device = fs::path("/sys/bus/pci/devices") / plan.spec.name;
-    std::error_code error;
-    if (!fs::exists(device, error)) return std::unexpected(fmt::format("port {}: no such PCI device", plan.spec.text));
-    const auto driver = fs::read_symlink(device / "driver", error).filename().string();
-    // Bifurcated drivers keep their kernel side: DPDK works beside them.
-    const auto kBound = {"vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core", "mlx4_core", "mana"};
-    if (std::ranges::find(kBound, driver) == kBound.end())
-        return std::unexpected(fmt::format("port {}: bound to {}; bind it to vfio-pci", plan.spec.text,
-                                           driver.empty() ? "no driver" : "the kernel's " + driver));
+    const auto refuse = [&](const std::string &why) { return std::unexpected(fmt::format("port {}: {}", plan.spec.text, why)); };
+    const auto device = PciDevice::look_up(plan.spec.name);
+    if (!device) return refuse(device.error());
+    if (auto usable = device->check_usable(); !usable) return refuse(usable.error());
+    plan.twin = plan.spec.twin == "none" ? "" : plan.spec.twin.empty() ? fmt::format("fl{}", plan.index) : plan.spec.twin;
+    if (!plan.twin.empty())
+        if (auto possible = Twin::check(plan.twin); !possible) return refuse(possible.error());
+    plan.node = device->node;
     plan.queue_count = worker_count;
     plan.mtu = std::max(plan.mtu, mtu);
     return plan;
@@ -80,10 +82,15 @@ std::pair<std::string, std::string> virtual_device(const PortPlan &plan) {
     }
 }
 
+std::string driver_of(std::uint16_t id) {
+    rte_eth_dev_info info{};
+    return rte_eth_dev_info_get(id, &info) == 0 && info.driver_name != nullptr ? info.driver_name : "unknown driver";
+}
+
 } // namespace
 
 Result<PortPlan> plan_port(const PortSpec &spec, unsigned index, unsigned worker_count, unsigned mtu) {
-    PortPlan plan{.spec = spec, .index = index, .queue_count = 1, .mtu = RTE_ETHER_MTU, .steer_object = {}};
+    PortPlan plan{.spec = spec, .index = index, .queue_count = 1, .mtu = RTE_ETHER_MTU, .steer_object = {}, .twin = {}};
     switch (spec.kind) {
     case PortKind::kAfXdp: return plan_af_xdp(std::move(plan));
     case PortKind::kPcap: return plan_pcap(std::move(plan));
@@ -136,30 +143,35 @@ Result<void> Port::attach_rings() {
 Result<void> Port::configure() {
     rte_eth_dev_info info{};
     if (rte_eth_dev_info_get(id_, &info) != 0) return cannot("ask the device what it can do");
-    plan_.queue_count = std::min<unsigned>({plan_.queue_count, info.max_rx_queues, info.max_tx_queues});
-    rte_eth_conf wanted{};
-    wanted.rxmode.mtu = plan_.mtu;
-    if (plan_.queue_count > 1 && info.flow_type_rss_offloads != 0) {
-        wanted.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-        wanted.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
-    }
-    // All packets of a queue come from one pool and are never shared.
-    wanted.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-    const auto queues = static_cast<std::uint16_t>(plan_.queue_count);
-    if (rte_eth_dev_configure(id_, queues, queues, &wanted) != 0) return cannot("configure the device");
+    auto setup = set_up_for(info, {.queue_count = plan_.queue_count, .tx_queue_count = plan_.tx_queue_count, .mtu = plan_.mtu,
+                                   .ring_size = plan_.spec.kind == PortKind::kAfXdp ? kAfXdpRingSize : kRingSize,
+                                   .is_distributed = plan_.is_distributed,
+                                   .is_nic = plan_.spec.kind == PortKind::kPci});
+    if (!setup) return std::unexpected(fmt::format("port {}: {}", plan_.spec.text, setup.error()));
+    setup_ = std::move(*setup);
+    plan_.queue_count = setup_.queue_count;
+    if (rte_eth_dev_configure(id_, setup_.queue_count, setup_.tx_queue_count, &setup_.configuration) != 0) return cannot("configure the device");
+    if (rte_eth_dev_adjust_nb_rx_tx_desc(id_, &setup_.rx_size, &setup_.tx_size) != 0) return cannot("size the device's rings");
+    if (auto done = set_up_queues(static_cast<unsigned>(rte_eth_dev_socket_id(id_))); !done) return done;
+    return take_mac();
+}
 
-    std::uint16_t rx_size = plan_.spec.kind == PortKind::kAfXdp ? kAfXdpRingSize : kRingSize;
-    std::uint16_t tx_size = rx_size;
-    if (rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx_size, &tx_size) != 0) return cannot("size the device's rings");
-    const auto socket = static_cast<unsigned>(rte_eth_dev_socket_id(id_));
-    for (std::uint16_t queue = 0; queue < queues; ++queue) {
-        auto pool = PacketPool::create(fmt::format("port{}-queue{}", plan_.index, queue), plan_.spec.kind, plan_.mtu, plan_.held_buffer_count);
-        if (!pool) return std::unexpected(fmt::format("port {}: {}", plan_.spec.text, pool.error()));
-        pools_.push_back(std::move(*pool));
-        if (rte_eth_rx_queue_setup(id_, queue, rx_size, socket, nullptr, pools_.back().get()) != 0 ||
-            rte_eth_tx_queue_setup(id_, queue, tx_size, socket, nullptr) != 0)
-            return cannot("set up a queue");
+Result<void> Port::set_up_queues(unsigned socket) {
+    for (std::uint16_t queue = 0; queue < setup_.queue_count; ++queue) {
+        if (queue == pools_.size()) {
+            auto pool = PacketPool::create(fmt::format("port{}-queue{}", plan_.index, queue), plan_.spec.kind, plan_.mtu, plan_.held_buffer_count,
+                                           plan_.node);
+            if (!pool) return std::unexpected(fmt::format("port {}: {}", plan_.spec.text, pool.error()));
+            pools_.push_back(std::move(*pool));
+        }
+        if (rte_eth_rx_queue_setup(id_, queue, setup_.rx_size, socket, nullptr, pools_[queue].get()) != 0) return cannot("set up a queue");
     }
+    for (std::uint16_t queue = 0; queue < setup_.tx_queue_count; ++queue)
+        if (rte_eth_tx_queue_setup(id_, queue, setup_.tx_size, socket, nullptr) != 0) return cannot("set up a queue");
+    return {};
+}
+
+Result<void> Port::take_mac() {
     rte_ether_addr address{};
     if (rte_eth_macaddr_get(id_, &address) != 0) return cannot("read the device's address");
     std::ranges::copy(address.addr_bytes, mac_.begin());
@@ -168,12 +180,66 @@ Result<void> Port::configure() {
 
 Result<void> Port::start() {
     if (rte_eth_dev_start(id_) != 0) return cannot("start the device");
+    if (plan_.spec.kind == PortKind::kPci) {
+        spread_flows();
+        if (!plan_.twin.empty()) hear_multicast();
+        spdlog::info("port {}: {}, {}, MTU {}, {}", plan_.spec.text, driver_of(id_), setup_.describe(), plan_.mtu,
+                     plan_.node < 0 ? "no NUMA node" : fmt::format("NUMA node {}", plan_.node));
+    }
+    serving_->store(id_, std::memory_order_release); // who sees the number sees a device that is set up
     return {};
 }
 
+/// Drivers spread evenly themselves; this makes it the same way with each, so that a restart finds flows where they were.
+void Port::spread_flows() const {
+    if (setup_.spread.empty()) return;
+    auto spread = setup_.spread;
+    if (rte_eth_dev_rss_reta_update(id_, spread.data(), setup_.spread_size) != 0)
+        spdlog::debug("port {}: the driver spreads flows in its own way", plan_.spec.text);
+}
+
+/// The kernel wants its groups' packets: IPv6 finds neighbours by them.
+void Port::hear_multicast() const {
+    if (rte_eth_allmulticast_enable(id_) == 0 || rte_eth_promiscuous_enable(id_) == 0) return;
+    spdlog::warn("port {}: the device cannot be told to receive multicast: IPv6 on {} will not work", plan_.spec.text, plan_.twin);
+}
+
+void Port::close() {
+    if (id_ == kNoId) return;
+    withdraw();
+    rte_eth_dev_info info{};
+    const bool is_known = rte_eth_dev_info_get(id_, &info) == 0;
+    rte_eth_dev_stop(id_);
+    rte_eth_dev_close(id_);
+    id_ = kNoId;
+    if (plan_.spec.kind == PortKind::kPci && is_known) rte_dev_remove(info.device);
+}
+
+Result<void> Port::reopen() {
+    forget_library_complaint();
+    const auto [queue_count, mac] = std::pair(plan_.queue_count, mac_);
+    if (rte_dev_probe(plan_.spec.name.c_str()) != 0) return cannot("take the device");
+    auto opened = attach();
+    if (opened) opened = configure();
+    if (opened && plan_.queue_count != queue_count)
+        opened = std::unexpected(fmt::format("port {}: the device had {} queues, has {} now; restart", plan_.spec.text, queue_count, plan_.queue_count));
+    if (opened && mac_ != mac) { // another card in its place: workers and the kernel know the port by its address
+        rte_ether_addr address{};
+        std::ranges::copy(mac, address.addr_bytes);
+        mac_ = mac;
+        if (rte_eth_dev_default_mac_addr_set(id_, &address) != 0) opened = cannot("give the device the address that the port had");
+    }
+    if (opened) opened = start();
+    if (opened) return {};
+    plan_.queue_count = queue_count;
+    mac_ = mac;
+    close();
+    return opened;
+}
+
 Port::Port(Port &&other) noexcept
-    : plan_(std::move(other.plan_)), id_(std::exchange(other.id_, kNoId)), device_(std::exchange(other.device_, {})),
-      mac_(other.mac_), pools_(std::move(other.pools_)), rings_(std::move(other.rings_)) {}
+    : plan_(std::move(other.plan_)), setup_(std::move(other.setup_)), serving_(std::move(other.serving_)), id_(std::exchange(other.id_, kNoId)),
+      device_(std::exchange(other.device_, {})), mac_(other.mac_), pools_(std::move(other.pools_)), rings_(std::move(other.rings_)) {}
 
 Port::~Port() {
     if (id_ != kNoId) {

@@ -27,6 +27,12 @@ bool is_hex(std::string_view digits) {
     });
 }
 
+constexpr std::string_view kTwin = "twin=";
+
+bool is_interface_name(std::string_view name) {
+    return !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." && name.find_first_of("/: %\t\n,") == name.npos;
+}
+
 /// A PCI address, [DDDD:]BB:DD.F in hexadecimal, with its domain; empty when it is none.
 std::string full_pci_address(std::string_view text) {
     std::string full = text.size() == 7 ? "0000:" + std::string(text) : std::string(text);
@@ -41,7 +47,7 @@ std::string full_pci_address(std::string_view text) {
 }
 
 Result<PortSpec> parse_pcap(std::string_view text, std::string_view files) {
-    PortSpec spec{.kind = PortKind::kPcap, .name = {}, .rx_file = {}, .tx_file = {}, .text = std::string(text)};
+    PortSpec spec{.kind = PortKind::kPcap, .name = {}, .rx_file = {}, .tx_file = {}, .twin = {}, .text = std::string(text)};
     while (!files.empty()) {
         const auto field = files.substr(0, files.find(','));
         files.remove_prefix(std::min(files.size(), field.size() + 1));
@@ -63,7 +69,7 @@ Result<PortSpec> parse_pcap(std::string_view text, std::string_view files) {
 Result<PortSpec> parse_port_spec(std::string_view text) {
     const auto kind = text.substr(0, text.find(':'));
     const auto rest = text.substr(std::min(text.size(), kind.size() + 1));
-    PortSpec spec{.kind = PortKind::kNull, .name = std::string(rest), .rx_file = {}, .tx_file = {}, .text = std::string(text)};
+    PortSpec spec{.kind = PortKind::kNull, .name = std::string(rest), .rx_file = {}, .tx_file = {}, .twin = {}, .text = std::string(text)};
 
     if (text == "null") return spec;
     if (kind == "pcap") return parse_pcap(text, rest);
@@ -80,7 +86,16 @@ Result<PortSpec> parse_port_spec(std::string_view text) {
         return spec;
     }
     spec.kind = PortKind::kPci;
-    spec.name = full_pci_address(kind == "pci" ? rest : text);
+    auto address = kind == "pci" ? rest : text;
+    if (const auto comma = address.find(','); comma != address.npos) {
+        const auto option = address.substr(comma + 1);
+        address = address.substr(0, comma);
+        if (!option.starts_with(kTwin) || !is_interface_name(option.substr(kTwin.size())))
+            return bad(text, fmt::format("'{}' is not twin=NAME, the kernel's interface beside the NIC, or twin=none", option));
+        spec.twin = option.substr(kTwin.size());
+        spec.text.resize(spec.text.find(','));
+    }
+    spec.name = full_pci_address(address);
     if (!spec.name.empty()) return spec;
     if (kind == "pci") return bad(text, "a PCI address is DDDD:BB:DD.F, such as 0000:03:00.0");
     return bad(text, "is none of af_xdp:IFACE, pcap:rx=FILE,tx=FILE, ring:NAME, null, pci:ADDRESS");

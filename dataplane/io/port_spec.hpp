@@ -5,7 +5,8 @@
 ///   pcap:rx=FILE,tx=FILE a capture to read and one to write; either may be left out
 ///   ring:NAME            the rings NAME-rx and NAME-tx of this process
 ///   null                 receives empty frames without end, sends into nothing
-///   pci:ADDRESS, ADDRESS a NIC bound to a driver that DPDK can use
+///   pci:ADDRESS, ADDRESS a NIC bound to a driver that DPDK can use; with ,twin=NAME the kernel's interface beside it is
+///                        named so (default: fl and the port's number), with ,twin=none there is none
 #pragma once
 
 #include "dataplane/io/result.hpp"
@@ -22,7 +23,8 @@ struct PortSpec {
     std::string name;    ///< kAfXdp: interface; kRing: ring; kPci: full address, domain included
     std::string rx_file; ///< kPcap; empty: receives nothing
     std::string tx_file; ///< kPcap; empty: sends into nothing
-    std::string text;    ///< as it was given, for messages
+    std::string twin;    ///< kPci: as it was given; empty: not given
+    std::string text;    ///< as it was given, without options, for messages
 };
 
 [[nodiscard]] Result<PortSpec> parse_port_spec(std::string_view text);

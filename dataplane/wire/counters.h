@@ -40,7 +40,24 @@ struct CountersHeader {
     u64 adoption_ns_last;       /* gauge: from the publish message to the pointer's release */
     u64 segments_mapped;        /* gauge */
     u64 steered[3];             /* by SteerOutcome, of all AF_XDP ports; brought up to date about once a second */
-    u64 reserved[2];
+    u64 ports_offset;           /* bytes; 0: this dataplane counts none by port */
+    u64 port_count;
+};
+
+/* One port. Written by the dataplane's main thread, the counts of its twin by that one's thread. */
+struct PortCounters {
+    char name[64];              /* as --port has it, cut off */
+    u64 link_is_up;             /* gauge: 0 or 1 */
+    u64 link_mbps;              /* gauge: 0: the device does not say, or is down */
+    u64 link_changes;
+    u64 is_there;               /* gauge: 0 while the device is away */
+    u64 removals;               /* of the device, or of its driver */
+    u64 to_kernel_packets;      /* through the twin */
+    u64 to_kernel_bytes;
+    u64 to_kernel_refused;      /* the kernel did not take them: the twin is down */
+    u64 from_kernel_packets;
+    u64 from_kernel_bytes;
+    u64 reserved[6];
 };
 
 /* Packets decided by one generation; the place is generation % kGenerationHistory. */
@@ -93,6 +110,7 @@ struct SlotCounters {
 };
 
 FAIRLEAD_WIRE_ASSERT(sizeof(struct CountersHeader) == 128, "header is two cache lines");
+FAIRLEAD_WIRE_ASSERT(sizeof(struct PortCounters) == 192, "ports keep cache lines apart");
 FAIRLEAD_WIRE_ASSERT(sizeof(struct WorkerCounters) % 64 == 0, "worker block keeps cache lines apart");
 FAIRLEAD_WIRE_ASSERT(sizeof(struct ServiceCounters) == 288, "service counters");
 FAIRLEAD_WIRE_ASSERT(sizeof(struct SlotCounters) == 32, "two slots a cache line");

@@ -29,7 +29,9 @@
     X(tx_full, "the transmit queue took no more", "the link's rate, the number of workers") \
     X(rx_missed, "the receive queue was full: its worker was late", "the CPUs of the workers, the number of workers") \
     X(backend_dead, "a reset for a connection of a dead backend, which has no one to go to", "nothing: the client ended it") \
-    X(backend_unknown, "for a connection whose backend a restored generation does not know yet", "is fairleadd running?")
+    X(backend_unknown, "for a connection whose backend a restored generation does not know yet", "is fairleadd running?") \
+    X(kernel_full, "for the kernel, which was behind with the port's twin", "what is sent to the balancer itself") \
+    X(worker_behind, "for another worker, whose ring was full: it was late", "the CPUs of the workers, the number of workers")
 
 /* bpf/steer.bpf.c: what became of each packet on an AF_XDP port's device. */
 #define FAIRLEAD_STEER_OUTCOMES(X) \

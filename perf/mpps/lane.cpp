@@ -36,7 +36,7 @@ Lane::Lane(const Options &options, unsigned index, io::Port &port, io::TableMemo
 }
 
 template <class Path> io::PollLoop<Path> Lane::loop_over(Path &path) {
-    return io::PollLoop<Path>({.index = index_, .idle = io::Idle::kPoll, .queues = {{.port = port_.id(), .queue = 0, .mac = port_.mac(), .waits_for_generation = false}},
+    return io::PollLoop<Path>({.index = index_, .idle = io::Idle::kPoll, .queues = {{.port = &port_.serving(), .queue = 0, .mac = port_.mac(), .waits_for_generation = false}},
                                .counters = counters_.worker}, path, store_, stop_);
 }
 

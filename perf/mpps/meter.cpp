@@ -99,7 +99,9 @@ io::Result<void> Meter::prepare() {
         plans.push_back(std::move(*plan));
     }
     const auto table_bytes = core::connection_memory_bytes<core::CompactKey>(options_.table_entries);
-    const auto hugepages = io::choose_hugepages(io::HugepageUse::kAuto, eal_bytes + options_.workers * (table_bytes + (2U << 20)), io::MemorySupply::read());
+    io::MemoryNeed need{.pieces = {eal_bytes}};
+    need.pieces.resize(1 + options_.workers, table_bytes + io::kTableHeaderSize);
+    const auto hugepages = io::choose_hugepages(io::HugepageUse::kAuto, need, io::MemorySupply::read());
     if (!hugepages) return std::unexpected(hugepages.error());
     hugepages_ = *hugepages;
     auto eal = io::Eal::start({.placement = *placement, .hugepages = hugepages_, .memory_bytes = eal_bytes, .pci_addresses = {},

@@ -79,7 +79,8 @@ io::Result<Plan> make_plan(const Options &options) {
     const unsigned packet_size = *std::ranges::max_element(options.frame_sizes) - kLinkOverhead;
     std::vector specs{options.port};
     if (options.return_port) specs.push_back(*options.return_port);
-    for (const auto &spec : specs) {
+    for (auto &spec : specs) {
+        if (spec.kind == io::PortKind::kPci) spec.twin = "none"; // nothing comes here that is the kernel's
         auto port = io::plan_port(spec, static_cast<unsigned>(plan.ports.size()), 1, packet_size + kEncapsulationMax);
         if (!port) return std::unexpected(port.error());
         if (packet_size > port->mtu)
@@ -89,7 +90,7 @@ io::Result<Plan> make_plan(const Options &options) {
         if (spec.kind == io::PortKind::kPci) plan.eal.pci_addresses.push_back(spec.name);
         plan.ports.push_back(std::move(*port));
     }
-    const auto hugepages = io::choose_hugepages(options.hugepages, plan.eal.memory_bytes, io::MemorySupply::read());
+    const auto hugepages = io::choose_hugepages(options.hugepages, {.pieces = {plan.eal.memory_bytes}}, io::MemorySupply::read());
     if (!hugepages) return std::unexpected(hugepages.error());
     plan.eal.hugepages = *hugepages;
     return plan;

@@ -26,6 +26,17 @@ TEST(CountersFile, IsLaidOutAsTheHeaderSays) {
     EXPECT_LE(header.worker_offset + 3 * header.worker_stride, header.size);
 }
 
+TEST(CountersFile, PortsHaveBlocksOfTheirOwnBeforeTheWorkers) {
+    const std::vector<std::string> names{"pci:0000:03:00.0", std::string(100, 'x')};
+    const auto file = CountersFile::create(2, names);
+    ASSERT_TRUE(file) << file.error();
+    EXPECT_EQ(file->header().port_count, 2U);
+    EXPECT_LE(file->header().ports_offset + 2 * sizeof(wire::PortCounters), file->header().worker_offset);
+    EXPECT_STREQ(file->port(0).name, "pci:0000:03:00.0");
+    EXPECT_EQ(std::string(file->port(1).name).size(), sizeof(wire::PortCounters::name) - 1);
+    EXPECT_EQ(CountersFile::create(1)->header().ports_offset, 0U);
+}
+
 TEST(CountersFile, AReaderSeesWhatAWorkerCounts) {
     const auto file = CountersFile::create(2);
     ASSERT_TRUE(file) << file.error();

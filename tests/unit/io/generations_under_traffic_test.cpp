@@ -144,7 +144,7 @@ TEST(GenerationsUnderTraffic, EveryPacketIsDecidedByExactlyOneAndNoneIsLost) {
     auto wide = TableMemory::allocate(core::connection_memory_bytes<core::WideKey>(1 << 10), false);
     ASSERT_TRUE(compact && wide);
     Worker worker({.index = 0, .counters = counters->worker(0), .mtu = 1600, .idle = Idle::kBackoff,
-                   .queues = {{.port = port->id(), .queue = 0, .mac = port->mac(), .waits_for_generation = true}},
+                   .queues = {{.port = &port->serving(), .queue = 0, .mac = port->mac(), .waits_for_generation = true}},
                    .connections = std::move(*compact), .wide_connections = std::move(*wide)}, store, stop);
     ASSERT_TRUE(port->start());
     rte_eal_remote_launch([](void *w) { static_cast<Worker *>(w)->run(); return 0; }, &worker, 1);

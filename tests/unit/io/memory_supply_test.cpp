@@ -19,6 +19,8 @@ void write(const std::filesystem::path &path, const std::string &text) {
     std::ofstream(path) << text;
 }
 
+MemoryNeed need(std::size_t bytes) { return {.pieces = {bytes}}; }
+
 TEST(MemorySupply, AddsUpFreeHugepagesOfAllSizes) {
     const test::TemporaryDirectory root;
     write(root.path() / "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3\n");
@@ -38,20 +40,36 @@ TEST(MemorySupply, IsNothingWhereTheKernelSaysNothing) {
 
 TEST(MemorySupply, HugepagesAreUsedWhereEnoughAreFree) {
     const MemorySupply supply{.hugepage_bytes_free = 64 * kMegabyte, .bytes_available = 512 * kMegabyte};
-    EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, 64 * kMegabyte, supply).value());
-    EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, 65 * kMegabyte, supply).value());
-    EXPECT_FALSE(choose_hugepages(HugepageUse::kOff, kMegabyte, supply).value());
-    EXPECT_TRUE(choose_hugepages(HugepageUse::kOn, kMegabyte, supply).value());
+    EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need(64 * kMegabyte), supply).value());
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, need(65 * kMegabyte), supply).value());
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kOff, need(kMegabyte), supply).value());
+    EXPECT_TRUE(choose_hugepages(HugepageUse::kOn, need(kMegabyte), supply).value());
 }
 
 TEST(MemorySupply, WhatLacksIsSaidWithBothNumbers) {
     const MemorySupply supply{.hugepage_bytes_free = 64 * kMegabyte, .bytes_available = 512 * kMegabyte};
-    const auto on = choose_hugepages(HugepageUse::kOn, 65 * kMegabyte, supply);
+    const auto on = choose_hugepages(HugepageUse::kOn, need(65 * kMegabyte), supply);
     ASSERT_FALSE(on);
-    EXPECT_NE(on.error().find("needs 65 MB of hugepages, 64 MB are free"), std::string::npos) << on.error();
-    const auto off = choose_hugepages(HugepageUse::kAuto, 513 * kMegabyte, supply);
+    EXPECT_NE(on.error().find("needs 66 MB of hugepages, 64 MB are free"), std::string::npos) << on.error();
+    const auto off = choose_hugepages(HugepageUse::kAuto, need(513 * kMegabyte), supply);
     ASSERT_FALSE(off);
     EXPECT_NE(off.error().find("needs 513 MB of memory, 512 MB are available"), std::string::npos) << off.error();
+}
+
+TEST(MemorySupply, EveryPieceTakesWholePages) {
+    const MemoryNeed two{.pieces = {kMegabyte, 3 * kMegabyte}, .left = 0};
+    EXPECT_EQ(two.bytes(2 * kMegabyte), 6 * kMegabyte);
+    EXPECT_EQ((MemoryNeed{.pieces = {kMegabyte}, .left = 4 * kMegabyte}.bytes(2 * kMegabyte)), 0U);
+    const MemorySupply one_short{.hugepage_bytes_free = 4 * kMegabyte, .bytes_available = 512 * kMegabyte};
+    EXPECT_EQ(choose_hugepages(HugepageUse::kOn, two, one_short).error(),
+              "needs 6 MB of hugepages, 4 MB are free (3 pages of 2 MB, 2 are free); set vm.nr_hugepages, or --hugepages auto");
+}
+
+TEST(MemorySupply, ANicGetsHugepagesUnlessTheyAreTurnedOff) {
+    const MemorySupply none{.hugepage_bytes_free = 0, .bytes_available = 512 * kMegabyte};
+    const MemoryNeed need{.pieces = {kMegabyte}, .nic = true};
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, need, none));
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kOff, need, none).value());
 }
 
 TEST(TableMemory, IsZeroAlignedAndWritable) {

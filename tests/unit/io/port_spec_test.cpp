@@ -38,13 +38,18 @@ TEST(PortSpec, TakesPciAddressesWithAndWithoutDomain) {
         EXPECT_EQ(spec->name, "0000:03:00.0") << text;
     }
     EXPECT_EQ(parse_port_spec("0000:AF:00.1")->name, "0000:af:00.1");
+    EXPECT_EQ(parse_port_spec("pci:03:00.0")->twin, "");
+    EXPECT_EQ(parse_port_spec("pci:03:00.0,twin=eth1")->twin, "eth1");
+    EXPECT_EQ(parse_port_spec("03:00.0,twin=none")->twin, "none");
+    EXPECT_EQ(parse_port_spec("03:00.0,twin=none")->text, "03:00.0");
+    EXPECT_EQ(parse_port_spec("pci:03:00.0,twin=none")->text, "pci:03:00.0");
 }
 
 TEST(PortSpec, RefusesTheRestNamingIt) {
     for (const char *text : {"", "eth0", "af_xdp", "af_xdp:", "af_xdp:name-of-16-chars", "af_xdp:a,queue_count=4", "af_xdp:a b",
                              "pcap:", "pcap:in.pcap", "pcap:rx=", "pcap:rx=a,rx=b", "pcap:rx=a,iface=eth0", "pcap:rx=a=b",
                              "ring:", "ring:a-name-that-is-too-long", "nullx", "null:1", "pci:", "pci:03:00", "pci:03:00.8",
-                             "pci:0000:03:00.0,arg", "0000:03:0g.0"}) {
+                             "pci:0000:03:00.0,arg", "pci:03:00.0,twin=", "pci:03:00.0,twin=a b", "pci:03:00.0,twin=name-of-16-chars", "03:00.0,twin=a,twin=b", "0000:03:0g.0"}) {
         const auto spec = parse_port_spec(text);
         ASSERT_FALSE(spec) << text;
         EXPECT_NE(spec.error().find(text), std::string::npos) << spec.error();

@@ -24,7 +24,7 @@ class CountersFile {
         header() = {.magic = FAIRLEAD_COUNTERS_MAGIC, .abi = wire::kCountersAbi, .worker_count = workers,
                     .worker_offset = kWorkerOffset, .worker_stride = kStride, .size = size_,
                     .started_unix_ns = started_unix_ns, .generation = 0, .generations_adopted = 0,
-                    .generations_refused = 0, .adoption_ns_last = 0, .segments_mapped = 0, .steered = {}, .reserved = {}};
+                    .generations_refused = 0, .adoption_ns_last = 0, .segments_mapped = 0, .steered = {}, .ports_offset = 0, .port_count = 0};
     }
     ~CountersFile() { ::munmap(base_, size_); }
     CountersFile(const CountersFile &) = delete;
@@ -37,6 +37,12 @@ class CountersFile {
     [[nodiscard]] std::uint64_t size() const { return size_; }
 
     wire::CountersHeader &header() { return *reinterpret_cast<wire::CountersHeader *>(base_); }
+    /// Says that there are ports, right behind the header.
+    void set_port_count(std::uint64_t count) {
+        header().ports_offset = sizeof(wire::CountersHeader);
+        header().port_count = count;
+    }
+    wire::PortCounters &port(unsigned index) { return reinterpret_cast<wire::PortCounters *>(base_ + sizeof(wire::CountersHeader))[index]; }
     wire::WorkerCounters &worker(unsigned worker) { return *at<wire::WorkerCounters>(worker, 0); }
     wire::ServiceCounters &service(unsigned worker, unsigned index) {
         return at<wire::ServiceCounters>(worker, sizeof(wire::WorkerCounters))[index];

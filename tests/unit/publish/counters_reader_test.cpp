@@ -52,6 +52,28 @@ TEST(CountersMap, SumsOverTheWorkers) {
     EXPECT_EQ((*counters)->worker(0).received_packets, 11u) << "a map is live";
 }
 
+TEST(CountersMap, ReadsPortsWhereThereAreAny) {
+    CountersFile file(1);
+    file.seal();
+    EXPECT_TRUE(map(file).value()->ports().empty()) << "a dataplane from before ports were counted";
+    file.set_port_count(2);
+    std::fill_n(file.port(1).name, sizeof(wire::PortCounters::name), 'x'); // ends nowhere
+    file.port(1).link_is_up = 1;
+    file.port(1).removals = 3;
+    const auto ports = map(file).value()->ports();
+    ASSERT_EQ(ports.size(), 2u);
+    EXPECT_EQ(std::string(ports[1].name), std::string(sizeof(wire::PortCounters::name) - 1, 'x'));
+    EXPECT_EQ(ports[1].link_is_up, 1u);
+    EXPECT_EQ(ports[1].removals, 3u);
+    for (const std::uint64_t bad : {std::uint64_t{22}, ~std::uint64_t{0}}) { // 22 do not fit before the workers
+        file.set_port_count(bad);
+        EXPECT_FALSE(map(file)) << bad;
+    }
+    file.set_port_count(1);
+    file.header().ports_offset = 64; // within the header
+    EXPECT_FALSE(map(file));
+}
+
 TEST(CountersMap, MergesTheGenerationsOfAllWorkersOldestFirst) {
     CountersFile file(2);
     file.seal();

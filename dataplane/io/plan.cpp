@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/io/plan.hpp"
+
+#include "dataplane/core/connection_table.hpp"
+#include "dataplane/io/distribution.hpp"
+#include "dataplane/io/memory_supply.hpp"
+#include "dataplane/io/numa.hpp"
+#include "dataplane/io/pci_device.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <iterator>
+
+namespace fairlead::io {
+
+namespace {
+
+constexpr std::size_t kEalBaseBytes = 16U << 20; // DPDK's own records, and slack for alignment
+
+/// The NUMA node that all NICs are on; kNoNode: they are on several, or the machine names none.
+int common_node(std::span<const PortSpec> ports) {
+    int common = kNoNode;
+    for (const auto &port : ports) {
+        if (port.kind != PortKind::kPci) continue;
+        const auto device = PciDevice::look_up(port.name);
+        if (!device || device->node == kNoNode || (common != kNoNode && common != device->node)) return kNoNode;
+        common = device->node;
+    }
+    return common;
+}
+
+Result<Placement> place_workers(const Options &options, int node) {
+    const auto near = node == kNoNode || node_count() < 2 ? std::vector<unsigned>() : cpus_of_node(node);
+    return place_near(node, near, allowed_cpus(), options);
+}
+
+/// What DPDK takes on each node; empty where there is one.
+std::vector<std::size_t> by_node(std::span<const PortPlan> ports, std::size_t total, int node) {
+    std::vector<std::size_t> bytes(node_count());
+    if (bytes.size() < 2) return {};
+    std::size_t elsewhere = total;
+    for (const auto &port : ports) {
+        if (port.node < 0 || static_cast<std::size_t>(port.node) >= bytes.size()) continue;
+        bytes[static_cast<std::size_t>(port.node)] += port.memory_bytes();
+        elsewhere -= port.memory_bytes();
+    }
+    bytes[static_cast<std::size_t>(std::max(node, 0))] += elsewhere;
+    return bytes;
+}
+
+MemoryNeed memory_need(const Plan &plan, std::size_t left_bytes) {
+    MemoryNeed need{.pieces = {}, .left = left_bytes, .node_pieces = plan.eal_node_bytes};
+    if (plan.eal_node_bytes.empty()) need.pieces.push_back(plan.eal_bytes);
+    else need.pieces = plan.eal_node_bytes;
+    for (unsigned worker = 0; worker < plan.worker_count(); ++worker)
+        for (const auto bytes : {plan.tables.compact_bytes, plan.tables.wide_bytes}) {
+            const auto piece = bytes + kTableHeaderSize;
+            need.pieces.push_back(piece);
+            if (plan.node >= 0 && static_cast<std::size_t>(plan.node) < need.node_pieces.size()) need.node_pieces[static_cast<std::size_t>(plan.node)] += piece;
+        }
+    need.nic = std::ranges::any_of(plan.ports, [](const PortPlan &port) { return port.spec.kind == PortKind::kPci; });
+    return need;
+}
+
+} // namespace
+
+Result<Placement> place_near(int node, std::span<const unsigned> near, std::span<const unsigned> allowed, const Options &options) {
+    const bool pin = options.idle == Idle::kPoll;
+    if (near.empty()) return place(allowed, options.lcores, options.worker_count, pin);
+    std::vector<unsigned> foreign;
+    std::ranges::set_difference(options.lcores, near, std::back_inserter(foreign));
+    std::vector<unsigned> usable;
+    std::ranges::set_intersection(allowed, near, std::back_inserter(usable));
+    const bool is_any = options.numa == NumaUse::kAny;
+    if (!foreign.empty()) {
+        // First what does not exist, then what is far away.
+        auto placement = place(allowed, options.lcores, options.worker_count, pin);
+        if (!placement) return placement;
+        const auto said = fmt::format("the NICs are on NUMA node {}: they need workers on its CPUs {}; --lcores has {}", node, format_cpu_list(near),
+                                      format_cpu_list(foreign));
+        if (!is_any) return std::unexpected(said + "; name others, or --numa any");
+        spdlog::warn("{}: each packet crosses the nodes", said);
+        return placement;
+    }
+    if (usable.empty() && options.lcores.empty() && !is_any)
+        return std::unexpected(fmt::format("the NICs are on NUMA node {}: they need workers on its CPUs {}; this process may use {}, or --numa any", node,
+                                           format_cpu_list(near), format_cpu_list(allowed)));
+    return place(allowed, options.lcores, options.worker_count, pin, usable);
+}
+
+std::string spread_of(std::span<const Port> ports, unsigned worker_count, Distribute use) {
+    std::string text = fmt::format("{} workers", worker_count);
+    for (const auto &port : ports) {
+        const auto &spec = port.plan().spec;
+        text += fmt::format(", {} with {}{}", spec.kind == PortKind::kPci ? spec.name : spec.text, port.setup().describe_spread(),
+                            Distribution::is_spread(port, worker_count, use) ? ", handed on" : "");
+    }
+    return text;
+}
+
+Result<Plan> make_plan(const Options &options, std::size_t left_bytes) {
+    Plan plan;
+    plan.node = common_node(options.ports);
+    auto placement = place_workers(options, plan.node);
+    if (!placement) return std::unexpected(placement.error());
+    plan.placement = std::move(*placement);
+
+    std::size_t needed = kEalBaseBytes;
+    for (const auto &spec : options.ports) {
+        auto port = plan_port(spec, static_cast<unsigned>(plan.ports.size()), plan.worker_count(), options.mtu);
+        if (!port) return std::unexpected(port.error());
+        if (plan.worker_count() > 1) {
+            port->held_buffer_count = Distribution::held_buffer_count(spec.kind, plan.worker_count(), options.distribute);
+            port->is_distributed = port->held_buffer_count != 0;
+            if (port->is_distributed) port->tx_queue_count = plan.worker_count();
+        }
+        needed += port->memory_bytes();
+        plan.ports.push_back(std::move(*port));
+    }
+    plan.eal_bytes = options.memory_mb != 0 ? std::size_t{options.memory_mb} << 20 : needed;
+    if (plan.eal_bytes < needed)
+        return std::unexpected(fmt::format("--memory {}: the ports need {} MB", options.memory_mb, (needed >> 20) + 1));
+    plan.eal_node_bytes = by_node(plan.ports, plan.eal_bytes, plan.node);
+
+    plan.tables = {.worker_count = plan.worker_count(),
+                   .compact_bytes = core::connection_memory_bytes_for<core::CompactKey>(options.connections),
+                   .wide_bytes = core::connection_memory_bytes_for<core::WideKey>(options.wide_connections),
+                   .spread = {}};
+    const auto hugepages = choose_hugepages(options.hugepages, memory_need(plan, left_bytes), MemorySupply::read());
+    if (!hugepages) return std::unexpected(hugepages.error());
+    plan.hugepages = *hugepages;
+    return plan;
+}
+
+} // namespace fairlead::io

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Machines of two nodes, as sysfs shows them; a real one with two is tests/vm's.
+#include "dataplane/io/eal.hpp"
+#include "dataplane/io/memory_supply.hpp"
+#include "dataplane/io/numa.hpp"
+#include "dataplane/io/plan.hpp"
+#include "tests/unit/io/temporary_directory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+
+namespace fairlead::io {
+namespace {
+
+using Cpus = std::vector<unsigned>;
+constexpr std::size_t kMegabyte = 1U << 20;
+
+void write(const std::filesystem::path &path, const std::string &text) {
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text << '\n';
+}
+
+TEST(Numa, NodesAreReadFromSysfs) {
+    const test::TemporaryDirectory root;
+    EXPECT_EQ(node_count(root.path()), 1U);
+    EXPECT_EQ(cpus_of_node(0, root.path()), Cpus{});
+    write(root.path() / "devices/system/node/node0/cpulist", "0-3");
+    write(root.path() / "devices/system/node/node1/cpulist", "4-5,7");
+    write(root.path() / "devices/system/node/node2/cpulist", ""); // memory alone
+    EXPECT_EQ(node_count(root.path()), 3U);
+    EXPECT_EQ(cpus_of_node(1, root.path()), (Cpus{4, 5, 7}));
+    EXPECT_EQ(cpus_of_node(2, root.path()), Cpus{});
+}
+
+TEST(Numa, WorkersGoWhereTheNicsAre) {
+    const Cpus all{0, 1, 2, 3, 4, 5, 6, 7};
+    Options options;
+    options.worker_count = 2;
+    const auto placement = place_near(1, Cpus{4, 5, 6, 7}, all, options);
+    ASSERT_TRUE(placement) << placement.error();
+    EXPECT_EQ(placement->worker_cpus, (std::vector<Cpus>{{6}, {7}}));
+    EXPECT_EQ(placement->main_cpus, (Cpus{0, 1, 2, 3, 4, 5}));
+    EXPECT_EQ(place_near(0, Cpus{0, 1}, all, options)->worker_cpus, (std::vector<Cpus>{{0}, {1}})) << "as many as there are";
+    EXPECT_EQ(place_near(-1, Cpus{}, all, options)->worker_cpus, (std::vector<Cpus>{{6}, {7}})) << "one node: anywhere";
+}
+
+TEST(Numa, CpusFarFromTheNicsAreRefusedWithNeedAndHave) {
+    const Cpus all{0, 1, 2, 3};
+    Options options;
+    options.lcores = {1, 2};
+    const auto refused = place_near(1, Cpus{2, 3}, all, options);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), "the NICs are on NUMA node 1: they need workers on its CPUs 2,3; --lcores has 1; name others, or --numa any");
+    options.numa = NumaUse::kAny;
+    EXPECT_EQ(place_near(1, Cpus{2, 3}, all, options)->worker_cpus, (std::vector<Cpus>{{1}, {2}}));
+    options.numa = NumaUse::kStrict;
+    options.lcores = {2, 3};
+    EXPECT_TRUE(place_near(1, Cpus{2, 3}, all, options));
+    options.lcores = {9};
+    EXPECT_EQ(place_near(1, Cpus{2, 3}, all, options).error(), "--lcores: no CPU 9 here; this process may use 0,1,2,3");
+    options.lcores = {};
+    EXPECT_EQ(place_near(1, Cpus{4, 5}, all, options).error(),
+              "the NICs are on NUMA node 1: they need workers on its CPUs 4,5; this process may use 0,1,2,3, or --numa any");
+}
+
+TEST(Numa, HugepagesMustBeFreeOnTheNicsNode) {
+    const test::TemporaryDirectory root;
+    const auto free_pages = [&](const std::string &place, int pages) { write(root.path() / place / "hugepages-2048kB/free_hugepages", std::to_string(pages)); };
+    free_pages("kernel/mm/hugepages", 100);
+    free_pages("devices/system/node/node0/hugepages", 90);
+    free_pages("devices/system/node/node1/hugepages", 10);
+    const auto supply = MemorySupply::read(root.path(), root.path());
+    EXPECT_EQ(supply.node_bytes_free, (std::vector{180 * kMegabyte, 20 * kMegabyte}));
+    MemoryNeed need{.pieces = {30 * kMegabyte}, .node_pieces = {10 * kMegabyte, 20 * kMegabyte}, .nic = true};
+    EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need, supply).value());
+    need.node_pieces[1] += 1;
+    EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
+              "needs 21 MB of hugepages on NUMA node 1, 20 MB are free (11 pages of 2 MB, 10 are free); set vm.nr_hugepages, or --hugepages off");
+}
+
+TEST(Numa, DpdkTakesItsMemoryOnTheNodesThatNeedIt) {
+    EalOptions options{.placement = {.worker_cpus = {{1}}, .main_cpus = {0}}, .hugepages = true, .memory_bytes = 30 * kMegabyte,
+                       .node_bytes = {10 * kMegabyte, 20 * kMegabyte + 1}, .pci_addresses = {}, .scratch_directory = {}};
+    auto arguments = eal_arguments(options);
+    const auto found = std::ranges::find(arguments, "--socket-mem");
+    ASSERT_NE(found, arguments.end());
+    EXPECT_EQ(*std::next(found), "10,21");
+    EXPECT_EQ(std::ranges::find(arguments, "-m"), arguments.end());
+    options.node_bytes.clear();
+    arguments = eal_arguments(options);
+    EXPECT_NE(std::ranges::find(arguments, "-m"), arguments.end());
+}
+
+TEST(Numa, ThisThreadsMemoryComesFromTheNodeMeanwhile) {
+    const NearNode near(0); // there always is one; that the kernel takes the policy is what shows here
+    std::ifstream policy("/proc/self/task/" + std::to_string(::gettid()) + "/numa_maps");
+    if (!policy) GTEST_SKIP() << "this kernel knows no nodes";
+    std::string line;
+    std::getline(policy, line);
+    EXPECT_NE(line.find("prefer:0"), std::string::npos) << line;
+}
+
+} // namespace
+} // namespace fairlead::io
