@@ -10,6 +10,7 @@ declare -A kPackages=(
              libgtest-dev libbenchmark-dev libcpp-httplib-dev libcurl4-openssl-dev libpcap-dev linux-libc-dev jq"
     [run]="iproute2 iputils-ping ethtool procps util-linux nginx haproxy curl jq python3"
     [test]="python3-scapy python3-matplotlib libclang-rt-14-dev gcc valgrind"
+    [vm]="qemu-system-x86 busybox-static kmod xz-utils pciutils iproute2"
     [perf]="wrk dpdk-dev libnginx-mod-stream valgrind python3-matplotlib"
 )
 
