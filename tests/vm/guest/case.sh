@@ -41,3 +41,11 @@ wait_until() {
 
 # monitor COMMAND... : tells QEMU's monitor. It answers into the run directory, not here: look at what changes.
 monitor() { echo "$*" >/dev/ttyS2; }
+
+# launch LOG COMMAND... : in the background, with its output in the run directory; sets started, its pid.
+launch() {
+    local log=$kRun/$1.log
+    shift
+    setsid "$@" </dev/null >>"$log" 2>&1 &
+    started=$!
+}

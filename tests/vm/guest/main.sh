@@ -15,6 +15,7 @@ mount -t devpts devpts /dev/pts
 mount -t hugetlbfs hugetlbfs /dev/hugepages
 mount -t bpf bpf /sys/fs/bpf
 mkdir -p /run/netns
+ln -s /proc/self/fd /dev/fd      # there is no udev to do it
 hostname guest
 ip link set lo up
 stty -F /dev/ttyS1 raw -echo

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# The pairs of NICs (drawn in tests/vm/machine.sh): where they are, and whose driver has the dataplane's. Sourced by network.sh.
+
+readonly kPairs=(e1000e vmxnet3 virtio virtio-rss)
+declare -rA kNicAddress=([e1000e]=0000:01:00.0 [vmxnet3]=0000:02:00.0 [virtio]=0000:03:00.0 [virtio-rss]=0000:04:00.0)
+declare -rA kNicMac=([e1000e]=52:54:00:00:01:0a [vmxnet3]=52:54:00:00:02:0a [virtio]=52:54:00:00:03:0a [virtio-rss]=52:54:00:00:04:0a)
+declare -rA kTwinAddress=([e1000e]=0000:00:11.0 [vmxnet3]=0000:00:12.0 [virtio]=0000:00:13.0 [virtio-rss]=0000:00:14.0)
+declare -rA kKernelDriver=([e1000e]=e1000e [vmxnet3]=vmxnet3 [virtio]=virtio-pci [virtio-rss]=virtio-pci)
+readonly kPciDevices=/sys/bus/pci/devices
+
+driver_of() { basename "$(readlink "$kPciDevices/$1/driver")" 2>/dev/null || echo none; }
+
+# interface_of ADDRESS : the kernel's interface of a NIC that one of its drivers has.
+interface_of() {
+    local found
+    for found in "$kPciDevices/$1"/net/* "$kPciDevices/$1"/virtio*/net/*; do
+        [ -e "$found" ] || continue
+        basename "$found"
+        return 0
+    done
+    return 1
+}
+
+# bind_nic ADDRESS DRIVER : an empty DRIVER gives it back to the kernel's own.
+bind_nic() {
+    local device=$kPciDevices/$1
+    echo "$2" >"$device/driver_override"
+    [ ! -e "$device/driver" ] || echo "$1" >"$device/driver/unbind"
+    echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+has_driver() { [ "$(driver_of "$1")" = "$2" ]; }
+
+# need_bound PAIR... : their first NICs, given to vfio-pci if they are not yet.
+need_bound() {
+    local pair
+    modprobe vfio-pci
+    for pair in "$@"; do
+        has_driver "${kNicAddress[$pair]}" vfio-pci || bind_nic "${kNicAddress[$pair]}" vfio-pci
+    done
+}
