@@ -109,3 +109,14 @@ need_network() {
         wait_until 20 curl -s -o /dev/null --fail --max-time 1 "http://10.0.0.$((30 + number))/"
     done
 }
+
+# soon_answers PAIR : a try that is over sooner than TCP would send its SYN again.
+soon_answers() { host client curl -s -o /dev/null --fail --max-time 0.5 "http://${kVip[$1]}/"; }
+
+# time_until SECONDS PAIR : prints the milliseconds until the pair's VIP answers.
+time_until() {
+    local began
+    began=$(now_ms)
+    wait_until "$1" soon_answers "$2" || return 1
+    echo $(($(now_ms) - began))
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck source-path=SCRIPTDIR/.. disable=SC2154,SC2317
+# The cable of a bound NIC is pulled and put back: the dataplane lives, forwards again within two seconds, and no connection breaks.
+# shellcheck source=../case.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
+# shellcheck source=../network.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../network.sh"
+# shellcheck source=../balancer.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../balancer.sh"
+# shellcheck source=../load.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../load.sh"
+
+readonly kHeld=20 kFlaps=50
+need_network
+need_bound "${kPairs[@]}"
+need_balancer 2 "${kPairs[@]}"
+
+# loses_link PAIR
+loses_link() {
+    local pair=$1 took
+    check "$pair: the VIP answers" wait_until 15 vip_answers "$pair"
+    load_begin "${kVip[$pair]}"
+    load_ask 30 open "$kHeld" 100
+    monitor "set_link nic-$pair off"
+    check "$pair: without the link the VIP falls silent" wait_until 3 not soon_answers "$pair"
+    sleep 1
+    monitor "set_link nic-$pair on"
+    took=$(time_until 15 "$pair") || true
+    check "$pair: forwards again within 2 s of the link's return (${took:-never} ms)" compare "${took:-99999}" "<=" 2000
+    check "$pair: all connections are asked" load_ask 60 ask 200
+    check "$pair: none broke" same "$(field '[.held.open, .held.broken] | @csv')" "$kHeld,0"
+    load_ask 10 stop
+    load_end
+}
+
+for pair in virtio e1000e vmxnet3; do loses_link "$pair"; done
+for ((flap = 0; flap < kFlaps; ++flap)); do
+    monitor "set_link nic-virtio off"
+    sleep 0.02
+    monitor "set_link nic-virtio on"
+    sleep 0.02
+done
+took=$(time_until 15 virtio) || true
+check "$kFlaps times off and on: the VIP answers within 2 s (${took:-never} ms)" compare "${took:-99999}" "<=" 2000
+check "the dataplane lives" is_running dataplane
+finish
