@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2054,SC2154
 # The guest as QEMU is told it: an emulated IOMMU, and pairs of NICs, joined by a wire. The first of a pair is given to the
 # dataplane and sits on a PCI Express port of its own, so that it can be taken out; the second stays with the guest's kernel.
 # Sourced by run.sh.
@@ -43,7 +43,6 @@ describe_machine() {
         -chardev "pipe,id=orders,path=$run/orders" -serial chardev:orders
         -chardev "pipe,id=monitor,path=$run/monitor" -mon chardev=monitor
     )
-    # intremap wants the kernel's interrupts split, which TCG does by itself.
     add_pair 1 e1000e e1000e hubport,hubid=1 hubport,hubid=1 '' ''
     add_pair 2 vmxnet3 vmxnet3 hubport,hubid=2 hubport,hubid=2 '' ''
     add_pair 3 virtio virtio-net-pci hubport,hubid=3 hubport,hubid=3 ",$kVirtioOptions" ",$kVirtioOptions"

@@ -77,7 +77,6 @@ trap 'exit 143' TERM HUP
 
 [ "$install" = no ] || install_packages run vm >&2
 prepare_kernel
-prepare_initrd
 mkdir "$run/guest"
 : >"$run/tap"
 : >"$run/console"

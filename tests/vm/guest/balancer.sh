@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# fairleadd and fairlead-dataplane in the guest, and the load through them. Sourced by cases/*.sh after case.sh.
+# fairleadd and fairlead-dataplane in the guest, and the load through them. Sourced by case.sh.
 
 readonly kRuntime=/run/fairlead kState=/run/fairlead-state
 fairlead() { FAIRLEAD_SOCKET=$kRuntime/fairleadd.sock "$programs/fairlead" "$@"; }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2154  # main.sh exports root, programs, build and case_name
-# What each case begins with: checks that print TAP lines, and what they wait with. Sourced first by cases/*.sh.
+# shellcheck shell=bash source-path=SCRIPTDIR disable=SC2034,SC2154  # main.sh exports root, programs, build and case_name
+# What each case begins with: checks that print TAP lines, what they wait with, and all that they share. Sourced first by cases/*.sh.
 set -euo pipefail
 readonly kRun=/run/vm            # shared with the host: what is to be read afterwards
 is_done=no
@@ -49,3 +49,13 @@ launch() {
     setsid "$@" </dev/null >>"$log" 2>&1 &
     started=$!
 }
+
+guest=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=nics.sh
+source "$guest/nics.sh"
+# shellcheck source=network.sh
+source "$guest/network.sh"
+# shellcheck source=balancer.sh
+source "$guest/balancer.sh"
+# shellcheck source=load.sh
+source "$guest/load.sh"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# Real TCP connections from the guest's client (tests/lab/unbroken), which says of each whether it broke. Sourced by cases/*.sh.
+# Real TCP connections from the guest's client (tests/lab/unbroken), which says of each whether it broke. Sourced by case.sh.
 
 # load_begin VIP [OPTION]... : starts it; load_ask SECONDS COMMAND... : puts its answer, a JSON object, into load_answer.
 load_begin() {
@@ -8,8 +8,8 @@ load_begin() {
     shift
     coproc LOAD { exec ip netns exec client "$programs/unbroken" "$vip" --interval 0.5 --timeout 20 "$@" 2>>"$kRun/unbroken.log"; }
     # shellcheck disable=SC2153  # coproc sets it
-    exec {load_input}>&"${LOAD[1]}" {load_output}<&"${LOAD[0]}"
     load_pid=$LOAD_PID
+    exec {load_input}>&"${LOAD[1]}" {load_output}<&"${LOAD[0]}"
 }
 load_send() { echo "$*" >&"$load_input"; }
 load_receive() {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # nics.sh, case.sh
 # The guest's network. The kernel's NIC of each pair is a port of one bridge, on which client, backends and the balancer's
 # control plane are, too: what a client sends to a VIP leaves by the NIC whose twin has the VIP's service.
 #
@@ -8,9 +8,7 @@
 #   ..be4  10.0.0.34  --+                   +-- wire to virtio's twin,     VIP 198.51.100.13 --+
 #   lb     10.0.0.11  --'                   '-- wire to virtio-rss's twin, VIP 198.51.100.14 --'
 #
-# Sourced by cases/*.sh after case.sh.
-# shellcheck source=nics.sh
-source "$(dirname "${BASH_SOURCE[0]}")/nics.sh"
+# Sourced by case.sh.
 
 readonly kBackendCount=4
 declare -rA kVip=([e1000e]=198.51.100.11 [vmxnet3]=198.51.100.12 [virtio]=198.51.100.13 [virtio-rss]=198.51.100.14)
@@ -110,13 +108,15 @@ need_network() {
     done
 }
 
-# soon_answers PAIR : a try that is over sooner than TCP would send its SYN again.
-soon_answers() { host client curl -s -o /dev/null --fail --max-time 0.5 "http://${kVip[$1]}/"; }
+# soon_answers PAIR : whether a connection is made sooner than TCP would send its SYN again; a shell starts faster than curl.
+soon_answers() { nsenter --net=/run/netns/client timeout 0.4 bash -c ": </dev/tcp/${kVip[$1]}/80" 2>/dev/null; }
 
 # time_until SECONDS PAIR : prints the milliseconds until the pair's VIP answers.
 time_until() {
     local began
     began=$(now_ms)
-    wait_until "$1" soon_answers "$2" || return 1
+    until soon_answers "$2"; do
+        [ $(($(now_ms) - began)) -lt $(($1 * 1000)) ] || return 1
+    done
     echo $(($(now_ms) - began))
 }

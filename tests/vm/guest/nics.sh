@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
-# The pairs of NICs (drawn in tests/vm/machine.sh): where they are, and whose driver has the dataplane's. Sourced by network.sh.
+# shellcheck shell=bash disable=SC2034  # read by what is sourced after it
+# The pairs of NICs (drawn in tests/vm/machine.sh): where they are, and whose driver has the dataplane's. Sourced by case.sh.
 
 readonly kPairs=(e1000e vmxnet3 virtio virtio-rss)
 declare -rA kNicAddress=([e1000e]=0000:01:00.0 [vmxnet3]=0000:02:00.0 [virtio]=0000:03:00.0 [virtio-rss]=0000:04:00.0)
@@ -38,5 +38,12 @@ need_bound() {
     modprobe vfio-pci
     for pair in "$@"; do
         has_driver "${kNicAddress[$pair]}" vfio-pci || bind_nic "${kNicAddress[$pair]}" vfio-pci
+    done
+}
+
+need_unbound() {
+    local pair
+    for pair in "$@"; do
+        ! has_driver "${kNicAddress[$pair]}" vfio-pci || bind_nic "${kNicAddress[$pair]}" ''
     done
 }

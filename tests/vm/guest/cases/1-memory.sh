@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck source-path=SCRIPTDIR/.. disable=SC2154,SC2317
+# shellcheck source-path=SCRIPTDIR disable=SC2154,SC2317  # main.sh exports names; check calls functions
 # The sealed memory files on this kernel: it refuses mappings that newer ones allow.
 # shellcheck source=../case.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
-# shellcheck source=../balancer.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../balancer.sh"
 
 # unit PROGRAM FILTER : a program of unit tests that was built for the host, as it is.
 unit() {

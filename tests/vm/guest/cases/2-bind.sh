@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck source-path=SCRIPTDIR/.. disable=SC2154,SC2317
+# shellcheck source-path=SCRIPTDIR disable=SC2154,SC2317  # main.sh exports names; check calls functions
 # Hugepages, and a NIC of each kind from its kernel driver to vfio-pci, behind the IOMMU.
 # shellcheck source=../case.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
-# shellcheck source=../network.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../network.sh"
 
 group_of() { basename "$(readlink "$kPciDevices/$1/iommu_group")"; }
 

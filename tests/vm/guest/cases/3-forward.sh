@@ -1,15 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck source-path=SCRIPTDIR/.. disable=SC2154,SC2317
+# shellcheck source-path=SCRIPTDIR disable=SC2154,SC2317  # main.sh exports names; check calls functions
 # Real TCP through each kind of NIC, in at the bound NIC and out of it again to a backend, while a backend is added.
 # shellcheck source=../case.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
-# shellcheck source=../network.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../network.sh"
-# shellcheck source=../balancer.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../balancer.sh"
-# shellcheck source=../load.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../load.sh"
 
 readonly kHeld=100 kShort=50
 need_network
@@ -38,6 +32,7 @@ forwards() {
     counted=$(jq -c -n --argjson before "$before" --argjson after "$(sums)" '$after | with_entries(.value -= $before[.key])')
     note "$pair: $counted"
     # A SYN goes by its row, and so does one that is sent again; all that follows goes by the connection.
+    # shellcheck disable=SC2016
     check "$pair: the row table placed new connections, the connection table all that followed" \
         quietly jq -e --argjson opened $((kHeld + kShort)) '.connections_opened == $opened and .by_row >= $opened and .by_row < $opened * 1.5
             and .by_connection > $opened * 4 and .by_hops == 0' <<<"$counted"

@@ -1,15 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck source-path=SCRIPTDIR/.. disable=SC2154,SC2317
+# shellcheck source-path=SCRIPTDIR disable=SC2154,SC2317  # main.sh exports names; check calls functions
 # A NIC that spreads flows over its queues (virtio-net with RSS): each of two workers gets a share, and keeps its connections.
 # shellcheck source=../case.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
-# shellcheck source=../network.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../network.sh"
-# shellcheck source=../balancer.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../balancer.sh"
-# shellcheck source=../load.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../load.sh"
 
 readonly kHeld=128
 need_network
