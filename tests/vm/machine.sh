@@ -12,7 +12,7 @@
 #
 # The caller sets run (the run directory), kernel_directory and initrd.
 
-readonly kGuestMemory_mb=2048 kGuestHugepages=256
+readonly kGuestMemory_mb=2048
 readonly kVirtioOptions=iommu_platform=on,disable-legacy=on
 
 # add_pair NUMBER NAME DEVICE NETDEV-A NETDEV-B OPTIONS-A OPTIONS-B : sets machine. The MAC addresses are 52:54:00:00:0N:0a and 0b.
@@ -33,7 +33,7 @@ describe_machine() {
         -nodefaults -no-user-config -display none -no-reboot
         -machine q35,accel=tcg -cpu max,la57=off -smp 2 -m "$kGuestMemory_mb"
         -kernel "$kernel_directory/vmlinux" -initrd "$initrd"
-        -append "console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off hugepages=$kGuestHugepages intel_iommu=on iommu=pt $1"
+        -append "console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off intel_iommu=on iommu=pt $1"
         -device intel-iommu,intremap=on,aw-bits=48
         -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
         -virtfs "local,path=$kernel_directory/lib/modules,mount_tag=modules,security_model=none,readonly=on"

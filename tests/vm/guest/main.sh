@@ -9,10 +9,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 end() { echo b >/proc/sysrq-trigger; sleep 10; }
 trap end EXIT
 
-mkdir -p /dev/shm /dev/pts /dev/hugepages
+mkdir -p /dev/shm /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t devpts devpts /dev/pts
-mount -t hugetlbfs hugetlbfs /dev/hugepages
 mount -t bpf bpf /sys/fs/bpf
 mkdir -p /run/netns
 ln -s /proc/self/fd /dev/fd      # there is no udev to do it

@@ -89,11 +89,13 @@ END
 answers() { host client curl -s -o /dev/null --fail --max-time 1 "http://$1/"; }
 vip_answers() { answers "${kVip[$1]}"; }
 
+load_drivers() { modprobe -a veth bridge e1000e vmxnet3 virtio_net; }      # there is no udev to do it
+
 # need_network : all of it, once.
 need_network() {
-    local number module
+    local number
     [ ! -e /run/netns/lan ] || return 0
-    for module in veth bridge e1000e vmxnet3 virtio_net; do modprobe "$module"; done
+    load_drivers
     sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
     make_lan
     make_client

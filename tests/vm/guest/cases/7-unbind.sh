@@ -9,7 +9,11 @@ need_network
 need_bound "${kPairs[@]}"
 end_program dataplane
 check "the dataplane has ended" not is_running dataplane
-need_unbound "${kPairs[@]}"
+check "host.sh unbind puts all NICs back" host_sh unbind --all
+check "host.sh hugepages --undo gives the hugepages back" host_sh hugepages --undo
+check "every value that was changed is what it was before" same "$(machine_values)" "$(cat /run/machine-before)"
+check "host.sh unbind a second time changes nothing" host_sh unbind --all
+check "nor did it change a value" same "$(machine_values)" "$(cat /run/machine-before)"
 
 # carries PAIR : as the kernel's NIC in a namespace of its own it reaches a web server by TCP.
 carries() {
