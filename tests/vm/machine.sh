@@ -42,6 +42,7 @@ describe_machine() {
         # What the guest writes to its third serial port are commands to QEMU's monitor: one pipe is the end of both.
         -chardev "pipe,id=orders,path=$run/orders" -serial chardev:orders
         -chardev "pipe,id=monitor,path=$run/monitor" -mon chardev=monitor
+        -chardev "pipe,id=shell,path=$run/shell" -serial chardev:shell
     )
     add_pair 1 e1000e e1000e hubport,hubid=1 hubport,hubid=1 '' ''
     add_pair 2 vmxnet3 vmxnet3 hubport,hubid=2 hubport,hubid=2 '' ''
@@ -52,7 +53,7 @@ describe_machine() {
 }
 
 make_pipes() {
-    mkfifo "$run/monitor.in" "$run/orders.in"
+    mkfifo "$run/monitor.in" "$run/orders.in" "$run/shell.in" "$run/shell.out"
     ln "$run/monitor.in" "$run/orders.out"
     : >"$run/monitor.out"
 }
@@ -68,7 +69,7 @@ start_machine() {
         ip tuntap add dev tap-twin mode tap
         for tap in tap-rss tap-twin; do ip link set dev "$tap" master wire up; done
         ip link set dev wire up
-        exec setpriv --pdeathsig KILL nice -n 5 qemu-system-x86_64 "$@"' start_machine "${machine[@]}" \
+        exec setpriv --pdeathsig KILL qemu-system-x86_64 "$@"' start_machine "${machine[@]}" \
         </dev/null >"$run/qemu.log" 2>&1 &
     machine_pid=$!
 }

@@ -11,6 +11,7 @@
 #   tests/vm/run.sh --keep CASE       keeps the run directory and says where: console (the guest's kernel), tap (what the cases printed),
 #                                     monitor.out (QEMU's monitor), guest/ (logs of the daemons, that the guest wrote)
 #   tests/vm/run.sh --console CASE    shows the guest's console too, as it goes
+#   tests/vm/run.sh --shell CASE      afterwards a shell in the guest, on this terminal, with everything as the cases have left it; `exit` ends it
 # What a guest's script prints to standard error goes to the console; `set -x` in a case shows there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,20 +27,22 @@ readonly kSecondsMax=290     # of a guest; scripts/test.sh gives a test five min
 mapfile -t all_cases < <(cd "$here/guest/cases" && printf '%s\n' *.sh | sed 's/\.sh$//')
 usage() {
     cat <<END
-usage: tests/vm/run.sh [--keep] [--console] [--no-install] [CASE...]
+usage: tests/vm/run.sh [--keep] [--console] [--shell] [--no-install] [CASE...]
   CASE          without any, all: ${all_cases[*]}
   --keep        keeps the run directory
   --console     shows the guest's console on standard error
+  --shell       when the cases are done, a shell in the guest on this terminal; there is no limit of time
   --no-install  installs no packages
 END
 }
 refuse() { echo "vm: $*" >&2; usage >&2; exit 2; }
 
-keep=no console=no install=yes cases=()
+keep=no console=no shell=no install=yes cases=()
 while [ $# -gt 0 ]; do
     case $1 in
         --keep) keep=yes ;;
         --console) console=yes ;;
+        --shell) shell=yes; [ -t 0 ] || refuse "--shell needs a terminal" ;;
         --no-install) install=no ;;
         -h | --help) usage; exit 0 ;;
         -*) refuse "unknown option $1" ;;
@@ -58,14 +61,15 @@ esac
 export FAIRLEAD_PROGRAMS=${FAIRLEAD_PROGRAMS:-$root/build/bin}
 [ -x "$FAIRLEAD_PROGRAMS/fairlead-dataplane" ] || { echo "vm: no programs in $FAIRLEAD_PROGRAMS; scripts/build.sh makes them" >&2; exit 2; }
 
-run=''
+run='' relays=() terminal=''
 # shellcheck disable=SC2317  # called by the trap
 end() {
     local status=$?
     trap - EXIT
     trap '' INT TERM HUP
     end_machine
-    [ -z "${console_pid:-}" ] || kill "$console_pid" 2>/dev/null || true
+    [ "${#relays[@]}" -eq 0 ] || kill "${relays[@]}" 2>/dev/null || true
+    [ -z "$terminal" ] || stty "$terminal"
     if [ "$keep" = yes ]; then echo "# the run directory: $run" >&2
     else rm -rf "$run"; fi
     exit "$status"
@@ -81,15 +85,25 @@ mkdir "$run/guest"
 : >"$run/tap"
 : >"$run/console"
 printf '%s\n' "${cases[@]}" >"$run/guest/cases"
-printf 'programs=%q\nbuild=%q\n' "$FAIRLEAD_PROGRAMS" "$(dirname "$FAIRLEAD_PROGRAMS")" >"$run/guest/settings"
+printf '%s=%q\n' programs "$FAIRLEAD_PROGRAMS" build "$(dirname "$FAIRLEAD_PROGRAMS")" shell "$shell" >"$run/guest/settings"
 describe_machine "vm_here=$here"
 start_machine
 if [ "$console" = yes ]; then
     tail -n +1 -f -s 0.2 "$run/console" >&2 &
-    console_pid=$!
+    relays+=("$!")
+fi
+if [ "$shell" = yes ]; then
+    terminal=$(stty -g)
+    stty raw -echo opost
+    cat "$run/shell.out" &
+    relays+=("$!")
+    cat <&0 >"$run/shell.in" &
+    relays+=("$!")
 fi
 # Until the guest has ended, or its time is over.
-timeout --foreground "$kSecondsMax" tail -n +1 -f -s 0.2 --pid="$machine_pid" "$run/tap" || true
+limit=$kSecondsMax
+[ "$shell" = no ] || limit=infinity
+timeout --foreground "$limit" tail -n +1 -f -s 0.2 --pid="$machine_pid" "$run/tap" || true
 status=0
 if kill -0 "$machine_pid" 2>/dev/null; then
     echo "not ok - vm: the guest did not end within $kSecondsMax s"

@@ -29,3 +29,5 @@ while read -r name <&3; do
     case_name=$name bash "$here/cases/$name.sh" >/dev/ttyS1
     printf '# %s took %d ms\n# end of %s\n' "$name" $(((${EPOCHREALTIME/[.,]/} - began) / 1000)) "$name" >/dev/ttyS1
 done 3</run/vm/cases
+# The fourth serial port is the terminal of who runs run.sh --shell.
+[ "$shell" = no ] || TERM=linux setsid --ctty --wait bash -i </dev/ttyS3 >/dev/ttyS3 2>&1

@@ -89,7 +89,7 @@ END
 answers() { host client curl -s -o /dev/null --fail --max-time 1 "http://$1/"; }
 vip_answers() { answers "${kVip[$1]}"; }
 
-load_drivers() { modprobe -a veth bridge e1000e vmxnet3 virtio_net; }      # there is no udev to do it
+load_drivers() { modprobe -a veth bridge tun e1000e vmxnet3 virtio_net; }      # there is no udev to do it
 
 # need_network : all of it, once.
 need_network() {
