@@ -40,6 +40,17 @@ status_of() { fairlead status -o json | jq -r "$1"; }
 # agree : the dataplane runs what fairleadd wants.
 agree() { [ "$(status_of '.dataplane.is_connected and .generation == .dataplane.generation and .generation > 0')" = true ]; }
 
+# port_status PAIR FILTER : what the dataplane says of the pair's NIC. link_is PAIR off|on : by what it said last in its log.
+port_status() { status_of ".dataplane.ports[] | select(.name == \"pci:${kNicAddress[$1]}\") | $2"; }
+link_is() {
+    local said
+    said=$(grep -F "port pci:${kNicAddress[$1]}: its link is" "$kRun/dataplane.log" | tail -n 1)
+    case $2 in
+        off) [[ $said == *'its link is down'* ]] ;;
+        on) [[ $said == *'its link is up'* ]] ;;
+    esac
+}
+
 # complaints PROGRAM : of its log, what went wrong.
 complaints() { tail -n "${2:-5}" "$kRun/$1.log" | sed 's/^/# /'; }
 

@@ -30,5 +30,6 @@ check "all connections are asked" load_ask 60 ask 200
 check "none broke" same "$(field '[.held.open, .held.broken] | @csv')" "$kHeld,0"
 load_ask 10 stop
 load_end
+check "it was removed once, and is there again" same "$(port_status "$kPair" '[.removals, .is_present] | @csv')" 1,true
 check "the dataplane lives still" is_running dataplane
 finish
