@@ -11,7 +11,7 @@
 #   tests/vm/run.sh --keep CASE       keeps the run directory and says where: console (the guest's kernel), tap (what the cases printed),
 #                                     monitor.out (QEMU's monitor), guest/ (logs of the daemons, that the guest wrote)
 #   tests/vm/run.sh --console CASE    shows the guest's console too, as it goes
-#   tests/vm/run.sh --shell CASE      afterwards a shell in the guest, on this terminal, with everything as the cases have left it; `exit` ends it
+#   tests/vm/run.sh --shell [CASE]    afterwards a shell in the guest, on this terminal, with everything as the cases have left it; `exit` ends it
 # What a guest's script prints to standard error goes to the console; `set -x` in a case shows there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,15 +23,16 @@ source "$here/kernel.sh"
 # shellcheck source=machine.sh
 source "$here/machine.sh"
 
-readonly kSecondsMax=290     # of a guest; scripts/test.sh gives a test five minutes
+limit=290     # seconds of a guest; scripts/test.sh gives a test five minutes
 mapfile -t all_cases < <(cd "$here/guest/cases" && printf '%s\n' *.sh | sed 's/\.sh$//')
 usage() {
     cat <<END
-usage: tests/vm/run.sh [--keep] [--console] [--shell] [--no-install] [CASE...]
+usage: tests/vm/run.sh [--keep] [--console] [--shell] [--limit SECONDS] [--no-install] [CASE...]
   CASE          without any, all: ${all_cases[*]}
   --keep        keeps the run directory
   --console     shows the guest's console on standard error
-  --shell       when the cases are done, a shell in the guest on this terminal; there is no limit of time
+  --shell       when the cases are done (without any, at once), a shell in the guest on this terminal; there is no limit of time
+  --limit       how long the guest may take ($limit), for a machine that has other work
   --no-install  installs no packages
 END
 }
@@ -43,6 +44,7 @@ while [ $# -gt 0 ]; do
         --keep) keep=yes ;;
         --console) console=yes ;;
         --shell) shell=yes; [ -t 0 ] || refuse "--shell needs a terminal" ;;
+        --limit) [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || refuse "--limit takes seconds, not '${2:-}'"; limit=$2; shift ;;
         --no-install) install=no ;;
         -h | --help) usage; exit 0 ;;
         -*) refuse "unknown option $1" ;;
@@ -50,7 +52,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ "${#cases[@]}" -gt 0 ] || cases=("${all_cases[@]}")
+[ "${#cases[@]}" -gt 0 ] || [ "$shell" = yes ] || cases=("${all_cases[@]}")
 if [ "$(id -u)" -ne 0 ]; then
     echo "ok - vm # SKIP needs root: it makes a network namespace with taps"
     exit 0
@@ -84,7 +86,7 @@ prepare_kernel
 mkdir "$run/guest"
 : >"$run/tap"
 : >"$run/console"
-printf '%s\n' "${cases[@]}" >"$run/guest/cases"
+for name in "${cases[@]}"; do echo "$name"; done >"$run/guest/cases"
 printf '%s=%q\n' programs "$FAIRLEAD_PROGRAMS" build "$(dirname "$FAIRLEAD_PROGRAMS")" shell "$shell" >"$run/guest/settings"
 describe_machine "vm_here=$here"
 start_machine
@@ -101,12 +103,11 @@ if [ "$shell" = yes ]; then
     relays+=("$!")
 fi
 # Until the guest has ended, or its time is over.
-limit=$kSecondsMax
 [ "$shell" = no ] || limit=infinity
 timeout --foreground "$limit" tail -n +1 -f -s 0.2 --pid="$machine_pid" "$run/tap" || true
 status=0
 if kill -0 "$machine_pid" 2>/dev/null; then
-    echo "not ok - vm: the guest did not end within $kSecondsMax s"
+    echo "not ok - vm: the guest did not end within $limit s"
     status=1
 fi
 end_machine
