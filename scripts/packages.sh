@@ -11,6 +11,7 @@ declare -A kPackages=(
     [run]="iproute2 iputils-ping ethtool procps util-linux nginx haproxy curl jq python3"
     [test]="python3-scapy python3-matplotlib libclang-rt-14-dev gcc valgrind"
     [package]="debhelper dpkg-dev lintian scdoc systemd debootstrap systemd-container"
+    [vm]="qemu-system-x86 busybox-static kmod xz-utils pciutils iproute2"
     [perf]="wrk dpdk-dev libnginx-mod-stream valgrind python3-matplotlib"
 )
 

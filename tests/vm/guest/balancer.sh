@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
+# fairleadd and fairlead-dataplane in the guest, and the load through them. Sourced by case.sh.
+
+readonly kRuntime=/run/fairlead kState=/run/fairlead-state
+fairlead() { FAIRLEAD_SOCKET=$kRuntime/fairleadd.sock "$programs/fairlead" "$@"; }
+
+# is_running PROGRAM ; end_program PROGRAM [SIGNAL] : by the pid that was noted when it was started, and waits until it is gone.
+is_running() { [ -e "/run/$1.pid" ] && kill -0 "$(cat "/run/$1.pid")" 2>/dev/null; }
+end_program() {
+    ! is_running "$1" || kill "-${2:-TERM}" "$(cat "/run/$1.pid")"
+    wait_until 10 not is_running "$1"
+}
+not() { ! "$@"; }
+
+start_dataplane() {            # start_dataplane OPTION...
+    launch dataplane "$programs/fairlead-dataplane" --idle backoff --runtime-dir "$kRuntime" --connections 65536 "$@"
+    echo "$started" >/run/dataplane.pid
+}
+
+# start_fairleadd NAME=VIP... : with these services, over the first three backends each.
+start_fairleadd() {
+    local service number
+    mkdir -p "$kState"
+    {
+        printf '%s\n' balancer: '  source_address: 10.0.0.11' '  seed: 00112233445566778899aabbccddeeff' services:
+        for service in "$@"; do
+            printf '  - {name: %s, vip: %s, port: 80, protocol: tcp, backends: [' "${service%=*}" "${service#*=}"
+            for number in 1 2 3; do printf '{address: 10.0.0.%d}, ' $((30 + number)); done
+            echo ']}'
+        done
+    } >/run/fairlead.yaml
+    launch fairleadd "$programs/fairleadd" --config /run/fairlead.yaml --state-dir "$kState" --runtime-dir "$kRuntime" --group root
+    echo "$started" >/run/fairleadd.pid
+}
+
+stats() { fairlead stats -o json | jq -r "$1"; }
+status_of() { fairlead status -o json | jq -r "$1"; }
+
+# agree : the dataplane runs what fairleadd wants.
+agree() { [ "$(status_of '.dataplane.is_connected and .generation == .dataplane.generation and .generation > 0')" = true ]; }
+
+# port_status PAIR FILTER : what the dataplane says of the pair's NIC. link_is PAIR off|on : by what it said last in its log.
+port_status() { status_of ".dataplane.ports[] | select(.name == \"pci:${kNicAddress[$1]}\") | $2"; }
+link_is() {
+    local said
+    said=$(grep -F "port pci:${kNicAddress[$1]}: its link is" "$kRun/dataplane.log" | tail -n 1)
+    case $2 in
+        off) [[ $said == *'its link is down'* ]] ;;
+        on) [[ $said == *'its link is up'* ]] ;;
+    esac
+}
+
+# complaints PROGRAM : of its log, what went wrong.
+complaints() { tail -n "${2:-5}" "$kRun/$1.log" | sed 's/^/# /'; }
+
+# need_balancer WORKERS PAIR... : a dataplane on these NICs, and a service for each pair there is.
+need_balancer() {
+    local workers=$1 pair wanted="$*" ports=() services=()
+    shift
+    if is_running dataplane && [ "$(cat /run/dataplane.wanted 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    end_program dataplane
+    for pair in "$@"; do ports+=(--port "pci:${kNicAddress[$pair]}"); done
+    for pair in "${kPairs[@]}"; do services+=("$pair=${kVip[$pair]}"); done
+    is_running fairleadd || start_fairleadd "${services[@]}"
+    start_dataplane "${ports[@]}" --workers "$workers" --hugepages on
+    if ! wait_until 30 agree; then
+        note "the dataplane does not agree with fairleadd:"
+        complaints dataplane
+        return 1
+    fi
+    echo "$wanted" >/run/dataplane.wanted
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck source-path=SCRIPTDIR disable=SC2154,SC2317  # main.sh exports names; check calls functions
+# scripts/host.sh on a kernel that has an IOMMU: hugepages, and a NIC of each kind from its kernel driver to vfio-pci.
+# shellcheck source=../case.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
+
+readonly kLifeline=${kNicAddress[virtio]}
+group_of() { basename "$(readlink "$kPciDevices/$1/iommu_group")"; }
+routes() { ip -4 route show default; }
+
+load_drivers
+for pair in "${kPairs[@]}"; do
+    check "$pair: the kernel has its NIC first" wait_until 10 has_driver "${kNicAddress[$pair]}" "${kKernelDriver[$pair]}"
+done
+
+# One of them carries the way out.
+interface=$(interface_of "$kLifeline")
+ip addr add 192.0.2.2/24 dev "$interface"
+ip link set "$interface" up
+ip route add default via 192.0.2.1
+routes_before=$(routes)
+check "the NIC of the default route is not bound" not host_sh bind "$kLifeline"
+check "it stays the kernel's" has_driver "$kLifeline" virtio-pci
+check "told twice, it is bound" host_sh bind "$kLifeline" --really --really --confirm-within 3
+check "it has vfio-pci for the moment" has_driver "$kLifeline" vfio-pci
+check "unconfirmed, it goes back" wait_until 15 has_driver "$kLifeline" virtio-pci
+has_routes_again() { [ "$(routes)" = "$routes_before" ]; }
+check "with its default route" wait_until 10 has_routes_again
+ip addr flush dev "$interface"
+ip link set "$interface" down
+
+need_bound "${kPairs[@]}"
+check "there are $kHugepages hugepages" same "$(cat /proc/sys/vm/nr_hugepages)" "$kHugepages"
+for pair in "${kPairs[@]}"; do
+    address=${kNicAddress[$pair]}
+    check "$pair: bound to vfio-pci" has_driver "$address" vfio-pci
+    check "$pair: its IOMMU group has a device in /dev/vfio" test -c "/dev/vfio/$(group_of "$address")"
+done
+values=$(machine_values)
+check "host.sh bind a second time is content" host_sh bind "${kNicAddress[@]}"
+check "and changes nothing" same "$(machine_values)" "$values"
+finish

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck source-path=SCRIPTDIR disable=SC2154,SC2317  # main.sh exports names; check calls functions
+# The cable of a bound NIC is pulled and put back: the dataplane lives, forwards again within two seconds, and no connection breaks.
+# shellcheck source=../case.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
+
+readonly kHeld=20 kFlaps=50
+need_network
+need_bound "${kPairs[@]}"
+need_balancer 2 "${kPairs[@]}"
+
+# loses_link PAIR
+loses_link() {
+    local pair=$1 took
+    check "$pair: the VIP answers" wait_until 15 vip_answers "$pair"
+    load_begin "${kVip[$pair]}"
+    load_ask 30 open "$kHeld" 100
+    monitor "set_link nic-$pair off"
+    check "$pair: the dataplane says that the link is down" wait_until 5 link_is "$pair" off
+    check "$pair: without the link the VIP falls silent" wait_until 3 not soon_answers "$pair"
+    sleep 1
+    monitor "set_link nic-$pair on"
+    took=$(time_until 15 "$pair") || true
+    check "$pair: forwards again within 2 s of the link's return (${took:-never} ms)" compare "${took:-99999}" "<=" 2000
+    check "$pair: all connections are asked" load_ask 60 ask 200
+    check "$pair: none broke" same "$(field '[.held.open, .held.broken] | @csv')" "$kHeld,0"
+    load_ask 10 stop
+    load_end
+}
+
+for pair in virtio e1000e vmxnet3; do loses_link "$pair"; done
+# Each time waits until the dataplane has seen it: nothing here has to be as fast as the one or the other.
+changes_before=$(port_status virtio .link_changes)
+for ((flap = 0; flap < kFlaps; ++flap)); do
+    for state in off on; do
+        monitor "set_link nic-virtio $state"
+        wait_until 5 link_is virtio "$state" || break 2
+    done
+done
+check "the link goes off and on $kFlaps times, and the dataplane sees each" same "$flap" "$kFlaps"
+check "each is counted" same $(($(port_status virtio .link_changes) - changes_before)) $((2 * kFlaps))
+took=$(time_until 15 virtio) || true
+check "after it the VIP answers within 2 s (${took:-never} ms)" compare "${took:-99999}" "<=" 2000
+check "the dataplane lives" is_running dataplane
+finish

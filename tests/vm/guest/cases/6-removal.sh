@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck source-path=SCRIPTDIR disable=SC2154,SC2317  # main.sh exports names; check calls functions
+# A bound NIC is taken out of its slot under traffic, and put in again: the dataplane gives it up, goes on with the others, and takes it again.
+# shellcheck source=../case.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
+
+readonly kHeld=20 kPair=virtio kOther=vmxnet3
+readonly kSlot=$kPciDevices/${kNicAddress[$kPair]}
+need_network
+need_bound "${kPairs[@]}"
+need_balancer 2 "${kPairs[@]}"
+# The same virtio NIC as machine.sh has there.
+put_in() { monitor "device_add virtio-net-pci,id=nic-$kPair,bus=port-$kPair,netdev=wire-$kPair,mac=${kNicMac[$kPair]},romfile=,iommu_platform=on,disable-legacy=on"; }
+
+check "the VIP answers" wait_until 15 vip_answers "$kPair"
+load_begin "${kVip[$kPair]}"
+load_ask 30 open "$kHeld" 100
+monitor "device_del nic-$kPair"
+# The slot's button, as Linux has it, waits five seconds for who thinks better of it.
+check "the device is given up" wait_until 20 not test -e "$kSlot"
+check "the dataplane lives" is_running dataplane
+check "it forwards on another NIC" wait_until 10 vip_answers "$kOther"
+put_in
+check "the device is back in its slot" wait_until 20 test -e "$kSlot"
+need_bound "$kPair"
+took=$(time_until 20 "$kPair") || true
+check "forwards again within 2 s of its binding (${took:-never} ms)" compare "${took:-99999}" "<=" 2000
+check "all connections are asked" load_ask 60 ask 200
+check "none broke" same "$(field '[.held.open, .held.broken] | @csv')" "$kHeld,0"
+load_ask 10 stop
+load_end
+check "it was removed once, and is there again" same "$(port_status "$kPair" '[.removals, .is_present] | @csv')" 1,true
+check "the dataplane lives still" is_running dataplane
+finish
