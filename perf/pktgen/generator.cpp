@@ -30,9 +30,7 @@ constexpr u64 kSleepMax_ns = 50'000;
 } // namespace
 
 Generator::Generator(Setup setup, FlowTable &flows, const std::atomic<bool> &stop)
-    : setup_(std::move(setup)), flows_(flows), stop_(stop), clock_(setup_.ticks_per_s) {
-    ::prctl(PR_SET_TIMERSLACK, 1UL); // else the kernel rounds short sleeps up by 50 us
-}
+    : setup_(std::move(setup)), flows_(flows), stop_(stop), clock_(setup_.ticks_per_s) {}
 
 Generator::~Generator() { take_back_unsent(); }
 
@@ -48,6 +46,7 @@ Trial Generator::run_trial(double rate_pps, double seconds) noexcept {
 }
 
 Trial Generator::run(double rate_pps, u64 duration_ns) noexcept {
+    ::prctl(PR_SET_TIMERSLACK, 1UL); // of this thread: else the kernel rounds its short sleeps up by 50 us
     trial_ = {};
     trial_.asked_pps = rate_pps;
     flows_.start_trial();

@@ -10,6 +10,7 @@
 #include <rte_launch.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include <sys/prctl.h>
 
 #include <cstring>
 #include <functional>
@@ -155,6 +156,17 @@ TEST_F(GeneratorTest, CountsTheFlowsThatADeviceMoves) {
     EXPECT_EQ(trial.flows.flows, 100U);
     EXPECT_EQ(trial.flows.moved, 100U);
     EXPECT_EQ(trial.returned, trial.sent) << "as fast as it goes: what the port does not take is not counted as sent";
+}
+
+TEST_F(GeneratorTest, SleepsNoLongerThanItMeansTo) {
+    FlowTable flows(1, 1000, kNetwork, kVip);
+    Generator generator(setup(), flows, stop_);
+    int slack_ns = 0;
+    run([&] {
+        static_cast<void>(generator.open_flows(0));
+        slack_ns = ::prctl(PR_GET_TIMERSLACK);
+    }, [](wire::u64) { return Fate{}; });
+    EXPECT_EQ(slack_ns, 1) << "of the thread that sleeps, not of the one that made the generator";
 }
 
 TEST_F(GeneratorTest, EndsWhenItIsToldTo) {
