@@ -12,30 +12,31 @@ namespace {
 constexpr u32 kWindow = 64; // of FlowRecord::seen
 
 /// Counts one packet of a flow by its sequence: RFC 4303, section 3.4.3, has such a window against replays.
-void count_sequence(FlowRecord &record, u32 sequence) noexcept {
+Return count_sequence(FlowRecord &record, u32 sequence) noexcept {
     if (!record.has_returned) {
         record.has_returned = true;
         record.highest = sequence;
         record.seen = 1;
         ++record.returned;
-        return;
+        return Return::kFirst;
     }
     if (sequence > record.highest) {
         const u32 step = sequence - record.highest;
         record.seen = step < kWindow ? record.seen << step | 1 : 1;
         record.highest = sequence;
         ++record.returned;
-        return;
+        return Return::kFirst;
     }
     const u32 back = record.highest - sequence;
     const u64 bit = back < kWindow ? u64{1} << back : 0; // further back nobody knows: it counts as late, not as twice
     if ((record.seen & bit) != 0) {
         ++record.duplicates;
-        return;
+        return Return::kAgain;
     }
     record.seen |= bit;
     ++record.returned;
     ++record.reordered;
+    return Return::kFirst;
 }
 
 } // namespace
@@ -57,12 +58,11 @@ u32 FlowTable::open() noexcept {
     return next_id_++;
 }
 
-bool FlowTable::take_back(const Returned &returned) noexcept {
+Return FlowTable::take_back(const Returned &returned) noexcept {
     FlowRecord &record = this->record(returned.stamp.flow);
-    if (record.id != returned.stamp.flow || returned.stamp.sequence >= record.next_sequence) return false;
-    count_sequence(record, returned.stamp.sequence);
+    if (record.id != returned.stamp.flow || returned.stamp.sequence >= record.next_sequence) return Return::kUnknown;
     note_backend(record, returned.destination);
-    return true;
+    return count_sequence(record, returned.stamp.sequence);
 }
 
 void FlowTable::note_backend(FlowRecord &record, const Destination &destination) const noexcept {

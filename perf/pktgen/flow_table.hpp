@@ -45,6 +45,12 @@ static_assert(sizeof(FlowRecord) == 64);
 /// A backend as a number: its IPv4 address, or its MAC address and kIsMac.
 inline constexpr wire::u64 kIsMac = wire::u64{1} << 63;
 
+enum class Return : wire::u8 {
+    kFirst,
+    kAgain,   ///< a duplicate
+    kUnknown, ///< no flow of ours, or one that has ended long since
+};
+
 struct FlowCounts {
     wire::u64 flows = 0; ///< that sent something
     wire::u64 with_loss = 0;
@@ -78,8 +84,8 @@ class FlowTable {
 
     [[nodiscard]] FlowRecord &record(wire::u32 id) noexcept { return records_[id & mask_]; }
 
-    /// Counts what came back. @return false: no flow of ours, or one that has ended long since.
-    bool take_back(const Returned &returned) noexcept;
+    /// Counts what came back.
+    Return take_back(const Returned &returned) noexcept;
 
     /// All counts from zero; sequences and backends stay.
     void start_trial() noexcept;

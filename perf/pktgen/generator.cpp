@@ -62,7 +62,6 @@ Trial Generator::run(double rate_pps, u64 duration_ns) noexcept {
     drain();
     trial_.receive_missed = missed() - missed_before;
     trial_.flows = flows_.counts();
-    trial_.returned = trial_.flows.returned;
     return trial_;
 }
 
@@ -73,7 +72,7 @@ void Generator::drain() noexcept {
     for (u64 now_ns = start_ns; now_ns - start_ns < kDrain_ns; now_ns = clock_.now_ns()) {
         if (receive() + push() != 0) last_ns = now_ns;
         else rest(kSleepMax_ns);
-        if (trial_.latency_ns.count() >= trial_.sent && now_ns - last_ns >= kQuiet_ns && pushed_count_ == made_count_) break;
+        if (trial_.returned >= trial_.sent && now_ns - last_ns >= kQuiet_ns && pushed_count_ == made_count_) break;
         if (stop_.load(std::memory_order_relaxed) && now_ns - last_ns >= kQuiet_ns) break;
     }
     take_back_unsent();
@@ -172,9 +171,17 @@ unsigned Generator::receive() noexcept {
 
 void Generator::account(std::span<const Returned> burst, u64 now_ns) noexcept {
     for (const auto &packet : burst) {
-        if (packet.stamp.time_ns < trial_start_ns_ || packet.stamp.time_ns > now_ns) ++trial_.stale;
-        else if (flows_.take_back(packet)) trial_.latency_ns.add(now_ns - packet.stamp.time_ns);
-        else ++trial_.unrecognised;
+        if (packet.stamp.time_ns < trial_start_ns_ || packet.stamp.time_ns > now_ns) {
+            ++trial_.stale;
+            continue;
+        }
+        const Return kind = flows_.take_back(packet);
+        if (kind == Return::kUnknown) {
+            ++trial_.unrecognised;
+            continue;
+        }
+        trial_.returned += kind == Return::kFirst;
+        trial_.latency_ns.add(now_ns - packet.stamp.time_ns);
     }
 }
 

@@ -158,6 +158,23 @@ TEST_F(GeneratorTest, CountsTheFlowsThatADeviceMoves) {
     EXPECT_EQ(trial.returned, trial.sent) << "as fast as it goes: what the port does not take is not counted as sent";
 }
 
+TEST_F(GeneratorTest, WaitsForWhatIsMissingWhateverCameTwice) {
+    FlowTable flows(100, 1000, kNetwork, kVip);
+    Generator generator(setup(), flows, stop_);
+    Trial trial;
+    run([&] {
+        static_cast<void>(generator.open_flows(0));
+        trial = generator.run_trial(1000, 0.3);
+    }, [](wire::u64 number) {
+        if (number < 100) return Fate{}; // the flows' first
+        if (number == 320) std::this_thread::sleep_for(std::chrono::milliseconds(400)); // a device that stalls
+        return Fate{.copies = number < 320 ? 3U : 1U};
+    });
+    EXPECT_GT(trial.sent, 220U) << "the device has not stalled before all was sent";
+    EXPECT_EQ(trial.returned, trial.sent);
+    EXPECT_EQ(trial.flows.duplicates, 440U);
+}
+
 TEST_F(GeneratorTest, SleepsNoLongerThanItMeansTo) {
     FlowTable flows(1, 1000, kNetwork, kVip);
     Generator generator(setup(), flows, stop_);
