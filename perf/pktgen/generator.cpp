@@ -93,33 +93,32 @@ unsigned Generator::transmit(Pacer &pacer) noexcept {
 void Generator::make_burst(unsigned count) noexcept {
     made_count_ = pushed_count_ = 0;
     if (rte_pktmbuf_alloc_bulk(setup_.pool, packets_.data(), count) != 0) return; // all are still with the port
-    std::array<Draft, kBurstSize> drafts;
     for (unsigned i = 0; i < count; ++i) {
-        drafts[i] = draft();
-        rte_prefetch0(&flows_.record(drafts[i].flow));
+        packet_flows_[i] = choose_flow();
+        rte_prefetch0(&flows_.record(packet_flows_[i]));
     }
     const u64 now_ns = clock_.now_ns();
     for (unsigned i = 0; i < count; ++i) {
         const auto &frame = setup_.templates[setup_.sizes[next_size_]];
         next_size_ = next_size_ + 1 < setup_.sizes.size() ? next_size_ + 1 : 0;
-        FlowRecord &record = flows_.record(drafts[i].flow);
+        FlowRecord &record = flows_.record(packet_flows_[i]);
+        const bool opens = record.next_sequence == 0;
         const Stamp stamp{.time_ns = now_ns, .flow = record.id, .sequence = record.next_sequence++};
         ++record.sent;
         rte_mbuf *packet = packets_[i];
         packet->data_len = frame.length();
         packet->pkt_len = frame.length();
-        frame.write(rte_pktmbuf_mtod(packet, u8 *), flows_.client(record.id), stamp, drafts[i].opens);
-        packet_flows_[i] = record.id;
+        frame.write(rte_pktmbuf_mtod(packet, u8 *), flows_.client(record.id), stamp, opens);
     }
     made_count_ = count;
 }
 
-Generator::Draft Generator::draft() noexcept {
-    if (is_opening_) return {flows_.open(), true};
+u32 Generator::choose_flow() noexcept {
+    if (is_opening_) return flows_.open();
     opening_due_ += setup_.opening_share;
-    if (opening_due_ < 1) return {flows_.pick(static_cast<u32>(random_.next() >> 32)), false};
+    if (opening_due_ < 1) return flows_.pick(static_cast<u32>(random_.next() >> 32));
     opening_due_ -= 1;
-    return {flows_.open(), true};
+    return flows_.open();
 }
 
 /// Gives the port what it has not taken yet.
@@ -137,10 +136,13 @@ unsigned Generator::push() noexcept {
     return sent;
 }
 
-/// What the port has not taken was never sent.
+/// What the port has not taken was never sent: the last packets of their flows, since a port takes them in order. A flow
+/// that has thereby sent nothing opens with the next packet that it gets.
 void Generator::take_back_unsent() noexcept {
     for (; pushed_count_ < made_count_; ++pushed_count_) {
-        --flows_.record(packet_flows_[pushed_count_]).sent;
+        FlowRecord &record = flows_.record(packet_flows_[pushed_count_]);
+        --record.sent;
+        --record.next_sequence;
         rte_pktmbuf_free(packets_[pushed_count_]);
     }
 }
