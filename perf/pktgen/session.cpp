@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -167,6 +168,8 @@ class Measurement {
             },
             this, kMeasuringLcore);
         rte_eal_wait_lcore(kMeasuringLcore);
+        if (const auto &path = report_.options.flow_file; !path.empty())
+            if (const auto written = write_flows(path, flows_); !written) report_.flow_file_error = written.error();
         return std::move(report_);
     }
 
@@ -182,8 +185,6 @@ class Measurement {
             if (record.backend != 0) ++report_.backends[record.backend];
             else ++report_.unknown_flows;
         }
-        if (options.flow_file.empty()) return;
-        if (const auto written = write_flows(options.flow_file, flows_); !written) report_.flow_file_error = written.error();
     }
 
     void search() {
@@ -195,7 +196,7 @@ class Measurement {
             const auto before_pps = search.throughput_pps();
             const bool passed = search.judge(trial.outcome());
             report_.steps.push_back({.asked_pps = *rate_pps, .outcome = trial.outcome(), .receive_missed = trial.receive_missed, .passed = passed});
-            if (!options.prints_json) fmt::print(stderr, "{}\n", format_step(report_.steps.back()));
+            if (!options.prints_json) std::fputs((format_step(report_.steps.back()) + "\n").c_str(), stderr);
             if (search.throughput_pps() > before_pps || search.throughput_pps() == 0) report_.trial = trial;
         }
         report_.search = search;
