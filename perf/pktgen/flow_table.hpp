@@ -6,6 +6,7 @@
 /// still counted as its own; it is given to the flow that is `record_count` later.
 #pragma once
 
+#include "dataplane/io/result.hpp"
 #include "perf/pktgen/frame_template.hpp"
 #include "perf/pktgen/stamp.hpp"
 
@@ -65,6 +66,11 @@ class FlowTable {
     /// @param flow_count that are alive at once.
     /// @param ended_count whose packets may still be on their way.
     FlowTable(unsigned flow_count, std::size_t ended_count, SourceNetwork network, wire::u32 vip);
+
+    /// The same where memory may be short: the error says what the records need and what there is.
+    /// @param bytes_available that this machine has to give.
+    [[nodiscard]] static io::Result<FlowTable> make(unsigned flow_count, std::size_t ended_count, SourceNetwork network, wire::u32 vip,
+                                                    std::size_t bytes_available);
 
     /// Flows that may open before one has to end.
     [[nodiscard]] wire::u32 room() const noexcept { return flow_count_ - alive_; }

@@ -151,12 +151,19 @@ std::size_t ended_flow_count(const Options &options) {
     return std::clamp(static_cast<std::size_t>(2 * rate_pps * options.syn_percent / 100), kEndedFlowsMin, kEndedFlowsMax);
 }
 
+/// Asked for before DPDK starts, which takes what it needs from the same memory if it is not given hugepages.
+io::Result<FlowTable> make_flows(const Options &options, const io::EalOptions &eal) {
+    const std::size_t available = io::MemorySupply::read().bytes_available;
+    const std::size_t taken = eal.hugepages ? 0 : eal.memory_bytes;
+    return FlowTable::make(options.flow_count, ended_flow_count(options), options.source_network, options.vip,
+                           available - std::min(available, taken));
+}
+
 /// The measurement, on a thread of its own.
 class Measurement {
   public:
-    Measurement(const Options &options, Generator::Setup setup)
-        : flows_(options.flow_count, ended_flow_count(options), options.source_network, options.vip),
-          generator_(std::move(setup), flows_, stop) {
+    Measurement(const Options &options, FlowTable flows, Generator::Setup setup)
+        : flows_(std::move(flows)), generator_(std::move(setup), flows_, stop) {
         report_.options = options;
     }
 
@@ -212,6 +219,8 @@ class Measurement {
 io::Result<Report> run_session(const Options &options) {
     auto plan = make_plan(options);
     if (!plan) return std::unexpected(plan.error());
+    auto flows = make_flows(options, plan->eal);
+    if (!flows) return std::unexpected(flows.error());
     const auto scratch = ScratchDirectory::make();
     if (!scratch) return std::unexpected(scratch.error());
     plan->eal.scratch_directory = scratch->path();
@@ -221,7 +230,7 @@ io::Result<Report> run_session(const Options &options) {
     auto ports = open_ports(*plan);
     if (!ports) return std::unexpected(ports.error());
     io::end_log_startup();
-    return Measurement(options, make_setup(options, *ports)).run();
+    return Measurement(options, std::move(*flows), make_setup(options, *ports)).run();
 }
 
 } // namespace fairlead::pktgen

@@ -136,5 +136,13 @@ TEST_F(FlowTableTest, ATrialStartsFromZeroButFlowsGoOn) {
     EXPECT_EQ(counts.moved, 1U) << "away from where it was before the trial";
 }
 
+TEST(FlowTable, SaysWhatItNeedsAndWhatThereIs) {
+    constexpr std::size_t kMegabyte = 1U << 20;
+    EXPECT_TRUE(FlowTable::make(30'000, 1024, kNetwork, kVip, 2 * kMegabyte)) << "32768 records of 64 bytes";
+    const auto refused = FlowTable::make(30'000, 1024, kNetwork, kVip, 2 * kMegabyte - 1);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), "--flows 30000 needs 2 MB of memory, 1 MB are available; fewer --flows");
+}
+
 } // namespace
 } // namespace fairlead::pktgen

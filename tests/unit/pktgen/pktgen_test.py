@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the generator into a port that takes everything and returns nothing: what could not be written is one clear line and
-exit code 74, and the rest of the report is there all the same."""
+exit code 74, and the rest of the report is there all the same; what it lacks to start is one line and exit code 78."""
 
 import json
 import os
+import resource
 import subprocess
 import unittest
 
@@ -45,6 +46,14 @@ class Pktgen(unittest.TestCase):
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertTrue(header.startswith("flow,client,port,sent"), header)
         self.assertEqual([line.split(",")[0] for line in flows], [str(flow) for flow in range(20)])
+
+    @unittest.skipIf(os.environ.get("FAIRLEAD_SANITIZED") == "yes", "a sanitizer takes more address space than any limit leaves")
+    def test_more_flows_than_it_may_have_memory_for(self):
+        limit = 1 << 30
+        ran = run("--flows", "20000000", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        self.assertEqual(ran.returncode, 78, ran.stderr)
+        self.is_one_line(ran.stderr, "--flows 20000000", "needs 2048 MB")
+        self.assertEqual(ran.stdout, "")
 
 
 if __name__ == "__main__":
