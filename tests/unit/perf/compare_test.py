@@ -3,6 +3,7 @@
 """The parts of perf/compare.sh and perf/mpps.sh that need no measurement: how a run ends when what it measures dies, what is read out of
 wrk's report, and how many hugepages are lent."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -57,6 +58,39 @@ class Scripts(unittest.TestCase):
         self.assertEqual(ran.returncode, 141, ran.stderr)
         self.assertIn("tidied after 141", ran.stderr)
         self.assertNotIn("not reached", ran.stderr)
+
+    def test_what_wrk_says_is_read_in_all_its_units(self):
+        answers_in_all = 3_000_000_000  # a third of a million a second for as long as --seconds may be
+        report = """Running {asked} test @ http://198.51.100.10/
+  2 threads and 64 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.45ms    2.06ms  40.88ms   88.41%
+    Req/Sec    48.31k     5.10k   62.50k    69.50%
+  Latency Distribution
+     50%  {p50}
+     75%    1.94ms
+     90%    4.13ms
+     99%  {p99}
+  {answers} requests in {time}, 81.20MB read
+  Socket errors: connect 1, read 2, write 3, timeout 4
+  Non-2xx or 3xx responses: 5
+Requests/sec: {rate:9.2f}
+Transfer/sec:      8.12MB
+"""
+        for asked, time, seconds in (("10s", "10.00s", 10.0), ("1m", "1.00m", 60.04), ("90s", "1.50m", 90.1), ("1h", "1.00h", 3600.1), ("2h", "2.78h", 9999.0)):
+            for p50, p99, p50_us, p99_us in (("712.00us", "9.93ms", 712, 9930), ("1.20s", "1.50m", 1200000, 90000000), ("1.00m", "1.00h", 60000000, 3600000000)):
+                text = report.format(asked=asked, time=time, p50=p50, p99=p99, answers=answers_in_all, rate=answers_in_all / seconds)
+                ran = self.bash('source "$root/perf/compare/load.sh"; wrk_json', input=text)
+                self.assertEqual(ran.returncode, 0, ran.stderr)
+                answer = json.loads(ran.stdout)
+                self.assertEqual({key: answer[key] for key in ("answers", "failed", "p50_us", "p99_us")},
+                                 {"answers": answers_in_all, "failed": 15, "p50_us": p50_us, "p99_us": p99_us}, text)
+                self.assertAlmostEqual(answer["seconds"], seconds, delta=seconds / 10000)
+
+    def test_a_wrk_without_answers_has_none(self):
+        ran = self.bash('source "$root/perf/compare/load.sh"; wrk_json', input="  0 requests in 1.00m, 0.00B read\nRequests/sec:      0.00\n")
+        self.assertEqual(json.loads(ran.stdout), {"answers": 0, "failed": 0, "seconds": 60.0, "p50_us": 0, "p99_us": 0})
+        self.assertNotEqual(self.bash('source "$root/perf/compare/load.sh"; wrk_json', input="unable to connect\n").returncode, 0)
 
 
 if __name__ == "__main__":
