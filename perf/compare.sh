@@ -105,8 +105,10 @@ if wants mpps && [ ! -x "$root/build-perf/$meter" ]; then die "build-perf/$meter
 # mpps_round SECONDS : the established packet's path at 1,000 flows.
 mpps_round() {
     local result
+    foreign_begin
     result=$(taskset -c "$all_cpus" "$root/perf/mpps.sh" --no-build --seconds "$1" --flows 1000 --json) || die "perf/mpps.sh failed"
-    record "$(jq -c '{part: "mpps", contender: "fairlead"} + .' <<<"$result")"
+    record "$(jq -c --argjson foreign "$(foreign_percent)" '{part: "mpps", contender: "fairlead"} + . + {foreign_percent: $foreign}' \
+        <<<"$result")"
     say "fairlead: $(jq '.ns_per_packet * 100 | round / 100' <<<"$result") ns a packet"
 }
 
