@@ -92,6 +92,14 @@ Transfer/sec:      8.12MB
         self.assertEqual(json.loads(ran.stdout), {"answers": 0, "failed": 0, "seconds": 60.0, "p50_us": 0, "p99_us": 0})
         self.assertNotEqual(self.bash('source "$root/perf/compare/load.sh"; wrk_json', input="unable to connect\n").returncode, 0)
 
+    def test_hugepages_are_lent_besides_those_in_use(self):
+        meminfo = self.work / "meminfo"
+        for total, free, reserved, needed, wanted in ((0, 0, 0, 224, "224"), (224, 224, 0, 224, ""), (300, 0, 0, 224, "524"), (300, 100, 0, 224, "424"),
+                                                      (300, 230, 10, 224, "304"), (500, 224, 0, 224, "")):
+            meminfo.write_text(f"MemTotal: 9 kB\nHugePages_Total:   {total}\nHugePages_Free:  {free}\nHugePages_Rsvd:  {reserved}\nHugePages_Surp:    0\n")
+            ran = self.bash('source "$root/perf/mpps/hugepages.sh"; hugepages_wanted "$@"', str(needed), str(meminfo))
+            self.assertEqual((ran.returncode, ran.stdout.strip()), (0, wanted), ran.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
