@@ -26,7 +26,7 @@ usage: perf/compare.sh [--seconds N] [--rounds N] [--only testpmd|mpps|lab]... [
   --only PART    testpmd: DPDK's testpmd; mpps: Fairlead's packet path, by perf/mpps.sh; lab: HAProxy, nginx and Fairlead in
                  front of nginx backends; repeat for more (all)
   --json FILE    writes the medians and each round's figures
-  --no-build     uses the programs in build/bin (or FAIRLEAD_PROGRAMS) as they are
+  --no-build     uses the programs in build/bin (or FAIRLEAD_PROGRAMS), and the meter in build-perf/, as they are
 END
 }
 
@@ -94,18 +94,21 @@ install_packages run perf >&2 || die "a package is missing and could not be inst
 for program in dpdk-testpmd wrk haproxy nginx jq chrt taskset; do
     command -v "$program" >/dev/null || die "$program is missing; scripts/packages.sh run perf installs it"
 done
-if [ "$build" = yes ]; then "$root/scripts/build.sh" >&2; fi
-if wants mpps && [ ! -x "$root/perf/mpps.sh" ]; then
-    [ "${#parts[@]}" -gt 1 ] || die "no perf/mpps.sh here"
-    echo "compare: no perf/mpps.sh here; Fairlead's packet path is left out" >&2
-    mapfile -t parts < <(printf '%s\n' "${parts[@]}" | grep -vx mpps)
+# Once, ahead of all rounds: a compiler between them would be somebody else on the machine.
+meter=perf/mpps/mpps
+if [ "$build" = yes ]; then
+    "$root/scripts/build.sh" >&2
+    if wants mpps; then "$root/scripts/build.sh" --no-install --cpu native --directory "$root/build-perf" "$meter" >&2; fi
 fi
+if wants mpps && [ ! -x "$root/build-perf/$meter" ]; then die "build-perf/$meter is not there: run without --no-build"; fi
 
 # mpps_round SECONDS : the established packet's path at 1,000 flows.
 mpps_round() {
     local result
-    result=$(taskset -c "$all_cpus" "$root/perf/mpps.sh" --seconds "$1" --flows 1000 --json) || die "perf/mpps.sh failed"
-    record "$(jq -c '{part: "mpps", contender: "fairlead"} + .' <<<"$result")"
+    foreign_begin
+    result=$(taskset -c "$all_cpus" "$root/perf/mpps.sh" --no-build --seconds "$1" --flows 1000 --json) || die "perf/mpps.sh failed"
+    record "$(jq -c --argjson foreign "$(foreign_percent)" '{part: "mpps", contender: "fairlead"} + . + {foreign_percent: $foreign}' \
+        <<<"$result")"
     say "fairlead: $(jq '.ns_per_packet * 100 | round / 100' <<<"$result") ns a packet"
 }
 

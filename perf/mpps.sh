@@ -7,6 +7,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=../scripts/packages.sh
 source "$root/scripts/packages.sh"
+# shellcheck source=mpps/hugepages.sh
+source "$root/perf/mpps/hugepages.sh"
 
 usage() {
     cat <<'END'
@@ -51,18 +53,20 @@ meter=$directory/perf/mpps/mpps
 pages=/proc/sys/vm/nr_hugepages
 lend_hugepages() {
     [[ $workers =~ ^[0-9]+$ && $table =~ ^[0-9]+$ && -w $pages ]] || return 0
-    before=$(cat "$pages")
     # A table of 16 bytes an entry a worker, 128 MB of packet buffers at the most, and DPDK's own records.
     local needed=$((10#$workers * (10#$table * 16 / 2097152 + 64) + 32))
-    [ "$needed" -gt "$before" ] || return 0
+    [ -n "$(hugepages_wanted "$needed")" ] || return 0
     # Who gives back what another has lent meanwhile leaves pages behind; and two measurements at once measure each other.
     exec 9>/run/lock/fairlead-mpps
     flock --nonblock 9 || { echo "mpps: another measurement runs; wait for it, or say --no-hugepages" >&2; exit 78; }
+    local wanted
+    wanted=$(hugepages_wanted "$needed")
+    [ -n "$wanted" ] || return 0
     before=$(cat "$pages")
     trap give_back EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    echo "$needed" 2>/dev/null >"$pages" || true
+    echo "$wanted" 2>/dev/null >"$pages" || true
 }
 give_back() { echo "$before" 2>/dev/null >"$pages" || true; }
 [ "$hugepages" = no ] || lend_hugepages

@@ -17,24 +17,27 @@ run_wrk() {
         --duration "${2}s" --latency "${options[@]}" "$target"
 }
 
-# wrk_json : from wrk's report on the standard input: answers, failed, seconds, p50_us, p99_us.
+# wrk_json : from wrk's report on the standard input: answers, failed, seconds, p50_us, p99_us. The time is taken from the rate,
+# which wrk divides before it rounds the time to a hundredth of its unit: 36 s where that is an hour.
 wrk_json() {
     awk '
         function microseconds(text) {
             if (text ~ /us$/) return text + 0
             if (text ~ /ms$/) return text * 1e3
             if (text ~ /m$/) return text * 6e7
+            if (text ~ /h$/) return text * 36e8
             return text * 1e6
         }
         function seconds(text) { return microseconds(text) / 1e6 }
         $1 == "50%" { median = microseconds($2) }
         $1 == "99%" { late = microseconds($2) }
         / requests in / { sub(",", "", $4); answers = $1; time = seconds($4) }
+        $1 == "Requests/sec:" && $2 > 0 { time = answers / $2 }
         /Socket errors:/ { gsub(",", ""); failed += $4 + $6 + $8 + $10 }
         /Non-2xx/ { failed += $NF }
         END {
             if (!time) exit 1
-            printf "{\"answers\": %d, \"failed\": %d, \"seconds\": %.3f, ", answers, failed, time
+            printf "{\"answers\": %.0f, \"failed\": %.0f, \"seconds\": %.3f, ", answers, failed, time
             printf "\"p50_us\": %.0f, \"p99_us\": %.0f}\n", median, late
         }'
 }

@@ -20,7 +20,7 @@ summarise() {
     [ -s "$work/rounds.jsonl" ] || die "nothing was measured"
     jq -s --argjson machine "$(machine_json)" --argjson versions "$(versions_json)" --argjson seconds "$seconds" \
         --argjson rounds "$rounds" --argjson balancer_cpu "$balancer_cpu" --argjson connections "$kConnections" \
-        --argjson backends "$kBackends" --arg commit "$(git -C "$root" rev-parse --short HEAD 2>/dev/null)" '
+        --argjson backends "$kBackends" --arg commit "$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)" '
         def median: sort | if length % 2 == 1 then .[length / 2 | floor] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
         def medians:
             . as $all

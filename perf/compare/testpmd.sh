@@ -18,24 +18,23 @@ testpmd_pid=''
 testpmd_measure() {
     local mode=$1 seconds=$2 log=$work/testpmd-$1.log
     mkdir -p "$work/runtime"
-    coproc TESTPMD {
+    # Not a coproc: bash takes its descriptors and its pid away when it ends, however early that is.
+    local input
+    exec {input}> >(
         RUNTIME_DIRECTORY=$work/runtime exec taskset -c "$all_cpus" dpdk-testpmd \
             --no-huge -m "$kTestpmdMemoryMb" --no-pci --no-shconf --no-telemetry \
             --main-lcore "${other_cpus[0]}" -l "${other_cpus[0]},$balancer_cpu" --vdev="net_null0,size=$kTestpmdPacketSize" -- \
             -i --forward-mode="$mode" --nb-cores=1 --total-num-mbufs="$kTestpmdBuffers" --no-lsc-interrupt >"$log" 2>&1
-    }
-    # shellcheck disable=SC2153  # coproc sets it
-    testpmd_pid=$TESTPMD_PID
-    local input
-    exec {input}>&"${TESTPMD[1]}"
-    eval "exec ${TESTPMD[1]}>&- ${TESTPMD[0]}<&-"
-    {
+    )
+    testpmd_pid=$!
+    # In a subshell: SIGPIPE, if testpmd has died, ends no more than that.
+    (
         echo start
         sleep "$kTestpmdWarmSeconds"
         echo 'show port stats 0'
         sleep "$seconds"
         printf '%s\n' 'show port stats 0' stop quit
-    } >&"$input" || true
+    ) >&"$input" || true
     exec {input}>&-
     wait "$testpmd_pid" 2>/dev/null || true
     testpmd_pid=''

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "perf/pktgen/flow_table.hpp"
 
+#include <fmt/format.h>
+#include <sys/resource.h>
+
 #include <bit>
+#include <new>
 
 namespace fairlead::pktgen {
 
@@ -12,30 +16,44 @@ namespace {
 constexpr u32 kWindow = 64; // of FlowRecord::seen
 
 /// Counts one packet of a flow by its sequence: RFC 4303, section 3.4.3, has such a window against replays.
-void count_sequence(FlowRecord &record, u32 sequence) noexcept {
+Return count_sequence(FlowRecord &record, u32 sequence) noexcept {
     if (!record.has_returned) {
         record.has_returned = true;
         record.highest = sequence;
         record.seen = 1;
         ++record.returned;
-        return;
+        return Return::kFirst;
     }
     if (sequence > record.highest) {
         const u32 step = sequence - record.highest;
         record.seen = step < kWindow ? record.seen << step | 1 : 1;
         record.highest = sequence;
         ++record.returned;
-        return;
+        return Return::kFirst;
     }
     const u32 back = record.highest - sequence;
     const u64 bit = back < kWindow ? u64{1} << back : 0; // further back nobody knows: it counts as late, not as twice
     if ((record.seen & bit) != 0) {
         ++record.duplicates;
-        return;
+        return Return::kAgain;
     }
     record.seen |= bit;
     ++record.returned;
     ++record.reordered;
+    return Return::kFirst;
+}
+
+/// Two flows that are `record_count` apart share a record: a power of two, for a mask.
+std::size_t record_count(unsigned flow_count, std::size_t ended_count) { return std::bit_ceil(flow_count + ended_count); }
+
+constexpr std::size_t kMegabyte = 1U << 20;
+
+/// Why the kernel gave no memory though the machine has it.
+std::string name_memory_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        return fmt::format("this process may have {} MB in all (ulimit -v)", limit.rlim_cur / kMegabyte);
+    return "the kernel commits itself to no more (vm.overcommit_memory)";
 }
 
 } // namespace
@@ -47,7 +65,21 @@ u32 SourceNetwork::host_count() const noexcept {
 
 FlowTable::FlowTable(unsigned flow_count, std::size_t ended_count, SourceNetwork network, u32 vip)
     : flow_count_(flow_count), network_(network), host_count_(network.host_count()), vip_(vip),
-      records_(std::bit_ceil(flow_count + ended_count)), mask_(static_cast<u32>(records_.size() - 1)) {}
+      records_(record_count(flow_count, ended_count)), mask_(static_cast<u32>(records_.size() - 1)) {}
+
+io::Result<FlowTable> FlowTable::make(unsigned flow_count, std::size_t ended_count, SourceNetwork network, u32 vip, std::size_t bytes_available) {
+    const std::size_t needed = record_count(flow_count, ended_count) * sizeof(FlowRecord);
+    const auto refuse = [&](const std::string &have) {
+        return std::unexpected(fmt::format("--flows {} needs {} MB of memory, {}; fewer --flows", flow_count,
+                                           (needed + kMegabyte - 1) / kMegabyte, have));
+    };
+    if (needed > bytes_available) return refuse(fmt::format("{} MB are available", bytes_available / kMegabyte));
+    try {
+        return FlowTable(flow_count, ended_count, network, vip);
+    } catch (const std::bad_alloc &) {
+        return refuse(name_memory_limit());
+    }
+}
 
 u32 FlowTable::open() noexcept {
     FlowRecord &record = this->record(next_id_);
@@ -57,12 +89,11 @@ u32 FlowTable::open() noexcept {
     return next_id_++;
 }
 
-bool FlowTable::take_back(const Returned &returned) noexcept {
+Return FlowTable::take_back(const Returned &returned) noexcept {
     FlowRecord &record = this->record(returned.stamp.flow);
-    if (record.id != returned.stamp.flow || returned.stamp.sequence >= record.next_sequence) return false;
-    count_sequence(record, returned.stamp.sequence);
+    if (record.id != returned.stamp.flow || returned.stamp.sequence >= record.next_sequence) return Return::kUnknown;
     note_backend(record, returned.destination);
-    return true;
+    return count_sequence(record, returned.stamp.sequence);
 }
 
 void FlowTable::note_backend(FlowRecord &record, const Destination &destination) const noexcept {

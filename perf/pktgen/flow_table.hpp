@@ -6,6 +6,7 @@
 /// still counted as its own; it is given to the flow that is `record_count` later.
 #pragma once
 
+#include "dataplane/io/result.hpp"
 #include "perf/pktgen/frame_template.hpp"
 #include "perf/pktgen/stamp.hpp"
 
@@ -45,6 +46,12 @@ static_assert(sizeof(FlowRecord) == 64);
 /// A backend as a number: its IPv4 address, or its MAC address and kIsMac.
 inline constexpr wire::u64 kIsMac = wire::u64{1} << 63;
 
+enum class Return : wire::u8 {
+    kFirst,
+    kAgain,   ///< a duplicate
+    kUnknown, ///< no flow of ours, or one that has ended long since
+};
+
 struct FlowCounts {
     wire::u64 flows = 0; ///< that sent something
     wire::u64 with_loss = 0;
@@ -59,6 +66,11 @@ class FlowTable {
     /// @param flow_count that are alive at once.
     /// @param ended_count whose packets may still be on their way.
     FlowTable(unsigned flow_count, std::size_t ended_count, SourceNetwork network, wire::u32 vip);
+
+    /// The same where memory may be short: the error says what the records need and what there is.
+    /// @param bytes_available that this machine has to give.
+    [[nodiscard]] static io::Result<FlowTable> make(unsigned flow_count, std::size_t ended_count, SourceNetwork network, wire::u32 vip,
+                                                    std::size_t bytes_available);
 
     /// Flows that may open before one has to end.
     [[nodiscard]] wire::u32 room() const noexcept { return flow_count_ - alive_; }
@@ -78,8 +90,8 @@ class FlowTable {
 
     [[nodiscard]] FlowRecord &record(wire::u32 id) noexcept { return records_[id & mask_]; }
 
-    /// Counts what came back. @return false: no flow of ours, or one that has ended long since.
-    bool take_back(const Returned &returned) noexcept;
+    /// Counts what came back.
+    Return take_back(const Returned &returned) noexcept;
 
     /// All counts from zero; sequences and backends stay.
     void start_trial() noexcept;

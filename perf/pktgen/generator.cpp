@@ -30,9 +30,7 @@ constexpr u64 kSleepMax_ns = 50'000;
 } // namespace
 
 Generator::Generator(Setup setup, FlowTable &flows, const std::atomic<bool> &stop)
-    : setup_(std::move(setup)), flows_(flows), stop_(stop), clock_(setup_.ticks_per_s) {
-    ::prctl(PR_SET_TIMERSLACK, 1UL); // else the kernel rounds short sleeps up by 50 us
-}
+    : setup_(std::move(setup)), flows_(flows), stop_(stop), clock_(setup_.ticks_per_s) {}
 
 Generator::~Generator() { take_back_unsent(); }
 
@@ -48,6 +46,7 @@ Trial Generator::run_trial(double rate_pps, double seconds) noexcept {
 }
 
 Trial Generator::run(double rate_pps, u64 duration_ns) noexcept {
+    ::prctl(PR_SET_TIMERSLACK, 1UL); // of this thread: else the kernel rounds its short sleeps up by 50 us
     trial_ = {};
     trial_.asked_pps = rate_pps;
     flows_.start_trial();
@@ -63,7 +62,6 @@ Trial Generator::run(double rate_pps, u64 duration_ns) noexcept {
     drain();
     trial_.receive_missed = missed() - missed_before;
     trial_.flows = flows_.counts();
-    trial_.returned = trial_.flows.returned;
     return trial_;
 }
 
@@ -74,7 +72,7 @@ void Generator::drain() noexcept {
     for (u64 now_ns = start_ns; now_ns - start_ns < kDrain_ns; now_ns = clock_.now_ns()) {
         if (receive() + push() != 0) last_ns = now_ns;
         else rest(kSleepMax_ns);
-        if (trial_.latency_ns.count() >= trial_.sent && now_ns - last_ns >= kQuiet_ns && pushed_count_ == made_count_) break;
+        if (trial_.returned >= trial_.sent && now_ns - last_ns >= kQuiet_ns && pushed_count_ == made_count_) break;
         if (stop_.load(std::memory_order_relaxed) && now_ns - last_ns >= kQuiet_ns) break;
     }
     take_back_unsent();
@@ -95,33 +93,32 @@ unsigned Generator::transmit(Pacer &pacer) noexcept {
 void Generator::make_burst(unsigned count) noexcept {
     made_count_ = pushed_count_ = 0;
     if (rte_pktmbuf_alloc_bulk(setup_.pool, packets_.data(), count) != 0) return; // all are still with the port
-    std::array<Draft, kBurstSize> drafts;
     for (unsigned i = 0; i < count; ++i) {
-        drafts[i] = draft();
-        rte_prefetch0(&flows_.record(drafts[i].flow));
+        packet_flows_[i] = choose_flow();
+        rte_prefetch0(&flows_.record(packet_flows_[i]));
     }
     const u64 now_ns = clock_.now_ns();
     for (unsigned i = 0; i < count; ++i) {
         const auto &frame = setup_.templates[setup_.sizes[next_size_]];
         next_size_ = next_size_ + 1 < setup_.sizes.size() ? next_size_ + 1 : 0;
-        FlowRecord &record = flows_.record(drafts[i].flow);
+        FlowRecord &record = flows_.record(packet_flows_[i]);
+        const bool opens = record.next_sequence == 0;
         const Stamp stamp{.time_ns = now_ns, .flow = record.id, .sequence = record.next_sequence++};
         ++record.sent;
         rte_mbuf *packet = packets_[i];
         packet->data_len = frame.length();
         packet->pkt_len = frame.length();
-        frame.write(rte_pktmbuf_mtod(packet, u8 *), flows_.client(record.id), stamp, drafts[i].opens);
-        packet_flows_[i] = record.id;
+        frame.write(rte_pktmbuf_mtod(packet, u8 *), flows_.client(record.id), stamp, opens);
     }
     made_count_ = count;
 }
 
-Generator::Draft Generator::draft() noexcept {
-    if (is_opening_) return {flows_.open(), true};
+u32 Generator::choose_flow() noexcept {
+    if (is_opening_) return flows_.open();
     opening_due_ += setup_.opening_share;
-    if (opening_due_ < 1) return {flows_.pick(static_cast<u32>(random_.next() >> 32)), false};
+    if (opening_due_ < 1) return flows_.pick(static_cast<u32>(random_.next() >> 32));
     opening_due_ -= 1;
-    return {flows_.open(), true};
+    return flows_.open();
 }
 
 /// Gives the port what it has not taken yet.
@@ -139,10 +136,13 @@ unsigned Generator::push() noexcept {
     return sent;
 }
 
-/// What the port has not taken was never sent.
+/// What the port has not taken was never sent: the last packets of their flows, since a port takes them in order. A flow
+/// that has thereby sent nothing opens with the next packet that it gets.
 void Generator::take_back_unsent() noexcept {
     for (; pushed_count_ < made_count_; ++pushed_count_) {
-        --flows_.record(packet_flows_[pushed_count_]).sent;
+        FlowRecord &record = flows_.record(packet_flows_[pushed_count_]);
+        --record.sent;
+        --record.next_sequence;
         rte_pktmbuf_free(packets_[pushed_count_]);
     }
 }
@@ -173,9 +173,17 @@ unsigned Generator::receive() noexcept {
 
 void Generator::account(std::span<const Returned> burst, u64 now_ns) noexcept {
     for (const auto &packet : burst) {
-        if (packet.stamp.time_ns < trial_start_ns_ || packet.stamp.time_ns > now_ns) ++trial_.stale;
-        else if (flows_.take_back(packet)) trial_.latency_ns.add(now_ns - packet.stamp.time_ns);
-        else ++trial_.unrecognised;
+        if (packet.stamp.time_ns < trial_start_ns_ || packet.stamp.time_ns > now_ns) {
+            ++trial_.stale;
+            continue;
+        }
+        const Return kind = flows_.take_back(packet);
+        if (kind == Return::kUnknown) {
+            ++trial_.unrecognised;
+            continue;
+        }
+        trial_.returned += kind == Return::kFirst;
+        trial_.latency_ns.add(now_ns - packet.stamp.time_ns);
     }
 }
 

@@ -56,17 +56,11 @@ class Generator {
   private:
     static constexpr std::uint16_t kBurstSize = 32;
 
-    /// A packet that is to be made.
-    struct Draft {
-        wire::u32 flow;
-        bool opens;
-    };
-
     [[nodiscard]] Trial run(double rate_pps, wire::u64 duration_ns) noexcept;
     void drain() noexcept;
     [[nodiscard]] unsigned transmit(Pacer &pacer) noexcept;
     void make_burst(unsigned count) noexcept;
-    [[nodiscard]] Draft draft() noexcept;
+    [[nodiscard]] wire::u32 choose_flow() noexcept; ///< of a packet that is to be made
     [[nodiscard]] unsigned push() noexcept;
     void take_back_unsent() noexcept;
     [[nodiscard]] unsigned receive() noexcept;

@@ -6,7 +6,20 @@
 #include <fmt/format.h>
 #include <sysexits.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <string>
+
+namespace {
+
+/// Not by fmt::print, which throws where a file takes no more.
+int fail(const std::string &why, int code) {
+    std::fputs(("fairlead-pktgen: " + why + "\n").c_str(), stderr);
+    return code;
+}
+
+} // namespace
 
 int main(int argc, char **argv) {
     using namespace fairlead;
@@ -15,11 +28,11 @@ int main(int argc, char **argv) {
     const auto &options = std::get<pktgen::Options>(parsed);
     io::start_log("warning", "fairlead-pktgen");
     const auto report = pktgen::run_session(options);
-    if (!report) {
-        fmt::print(stderr, "fairlead-pktgen: {}\n", report.error());
-        return EX_CONFIG;
-    }
-    fmt::print("{}", options.prints_json ? pktgen::format_json(*report) : pktgen::format_text(*report));
-    if (!report->flow_file_error.empty()) fmt::print(stderr, "fairlead-pktgen: {}\n", report->flow_file_error);
-    return std::fflush(stdout) == 0 && report->flow_file_error.empty() ? 0 : EX_IOERR;
+    if (!report) return fail(report.error(), EX_CONFIG);
+    const auto text = options.prints_json ? pktgen::format_json(*report) : pktgen::format_text(*report);
+    int code = 0;
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+        code = fail(fmt::format("the report could not be written: {}", std::strerror(errno)), EX_IOERR);
+    if (!report->flow_file_error.empty()) code = fail(report->flow_file_error, EX_IOERR);
+    return code;
 }

@@ -19,6 +19,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::array<std::pair<const char *, double>, 4> kPercentiles{{{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}}};
 constexpr std::size_t kBackendsShownMax = 16;
+constexpr std::size_t kFlowBlockSize = 1U << 16; // of a flow file, at once
 
 std::string format_address(wire::u32 address) {
     return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
@@ -180,17 +181,21 @@ std::string format_json(const Report &report) {
 }
 
 io::Result<void> write_flows(const std::string &path, const FlowTable &flows) {
-    const std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen(path.c_str(), "w"), std::fclose);
-    if (!file) return std::unexpected(fmt::format("--flow-file {}: {}", path, std::strerror(errno)));
-    fmt::print(file.get(), "flow,client,port,sent,returned,duplicates,reordered,backend,moved\n");
+    const auto fail = [&] { return std::unexpected(fmt::format("--flow-file {}: {}", path, std::strerror(errno))); };
+    std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen(path.c_str(), "w"), std::fclose);
+    if (!file) return fail();
+    std::string lines = "flow,client,port,sent,returned,duplicates,reordered,backend,moved\n";
     for (const auto &record : flows.records()) {
         if (record.next_sequence == 0) continue;
         const auto client = flows.client(record.id);
-        fmt::print(file.get(), "{},{},{},{},{},{},{},{},{}\n", record.id, format_address(client.address), client.port, record.sent,
-                   record.returned, record.duplicates, record.reordered, format_backend(record.backend), record.has_moved ? 1 : 0);
+        fmt::format_to(std::back_inserter(lines), "{},{},{},{},{},{},{},{},{}\n", record.id, format_address(client.address), client.port,
+                       record.sent, record.returned, record.duplicates, record.reordered, format_backend(record.backend),
+                       record.has_moved ? 1 : 0);
+        if (lines.size() < kFlowBlockSize) continue;
+        if (std::fwrite(lines.data(), 1, lines.size(), file.get()) != lines.size()) return fail();
+        lines.clear();
     }
-    if (std::fflush(file.get()) != 0 || std::ferror(file.get()) != 0)
-        return std::unexpected(fmt::format("--flow-file {}: {}", path, std::strerror(errno)));
+    if (std::fwrite(lines.data(), 1, lines.size(), file.get()) != lines.size() || std::fclose(file.release()) != 0) return fail();
     return {};
 }
 

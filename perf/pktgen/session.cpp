@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -150,12 +151,19 @@ std::size_t ended_flow_count(const Options &options) {
     return std::clamp(static_cast<std::size_t>(2 * rate_pps * options.syn_percent / 100), kEndedFlowsMin, kEndedFlowsMax);
 }
 
+/// Asked for before DPDK starts, which takes what it needs from the same memory if it is not given hugepages.
+io::Result<FlowTable> make_flows(const Options &options, const io::EalOptions &eal) {
+    const std::size_t available = io::MemorySupply::read().bytes_available;
+    const std::size_t taken = eal.hugepages ? 0 : eal.memory_bytes;
+    return FlowTable::make(options.flow_count, ended_flow_count(options), options.source_network, options.vip,
+                           available - std::min(available, taken));
+}
+
 /// The measurement, on a thread of its own.
 class Measurement {
   public:
-    Measurement(const Options &options, Generator::Setup setup)
-        : flows_(options.flow_count, ended_flow_count(options), options.source_network, options.vip),
-          generator_(std::move(setup), flows_, stop) {
+    Measurement(const Options &options, FlowTable flows, Generator::Setup setup)
+        : flows_(std::move(flows)), generator_(std::move(setup), flows_, stop) {
         report_.options = options;
     }
 
@@ -167,6 +175,8 @@ class Measurement {
             },
             this, kMeasuringLcore);
         rte_eal_wait_lcore(kMeasuringLcore);
+        if (const auto &path = report_.options.flow_file; !path.empty())
+            if (const auto written = write_flows(path, flows_); !written) report_.flow_file_error = written.error();
         return std::move(report_);
     }
 
@@ -182,8 +192,6 @@ class Measurement {
             if (record.backend != 0) ++report_.backends[record.backend];
             else ++report_.unknown_flows;
         }
-        if (options.flow_file.empty()) return;
-        if (const auto written = write_flows(options.flow_file, flows_); !written) report_.flow_file_error = written.error();
     }
 
     void search() {
@@ -195,7 +203,7 @@ class Measurement {
             const auto before_pps = search.throughput_pps();
             const bool passed = search.judge(trial.outcome());
             report_.steps.push_back({.asked_pps = *rate_pps, .outcome = trial.outcome(), .receive_missed = trial.receive_missed, .passed = passed});
-            if (!options.prints_json) fmt::print(stderr, "{}\n", format_step(report_.steps.back()));
+            if (!options.prints_json) std::fputs((format_step(report_.steps.back()) + "\n").c_str(), stderr);
             if (search.throughput_pps() > before_pps || search.throughput_pps() == 0) report_.trial = trial;
         }
         report_.search = search;
@@ -211,6 +219,8 @@ class Measurement {
 io::Result<Report> run_session(const Options &options) {
     auto plan = make_plan(options);
     if (!plan) return std::unexpected(plan.error());
+    auto flows = make_flows(options, plan->eal);
+    if (!flows) return std::unexpected(flows.error());
     const auto scratch = ScratchDirectory::make();
     if (!scratch) return std::unexpected(scratch.error());
     plan->eal.scratch_directory = scratch->path();
@@ -220,7 +230,7 @@ io::Result<Report> run_session(const Options &options) {
     auto ports = open_ports(*plan);
     if (!ports) return std::unexpected(ports.error());
     io::end_log_startup();
-    return Measurement(options, make_setup(options, *ports)).run();
+    return Measurement(options, std::move(*flows), make_setup(options, *ports)).run();
 }
 
 } // namespace fairlead::pktgen

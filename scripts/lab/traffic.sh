@@ -20,12 +20,14 @@ end_on_exit() {
     trap lab_end EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+    trap 'exit 141' PIPE        # whoever was written to is gone
 }
 
 lab_end() {
     local status=$?
     trap - EXIT
     trap '' INT TERM HUP
+    trap : PIPE                 # here a write that fails is no end of the script; what is called dies of it as ever
     load_abandon
     if ! lab down >/dev/null; then
         echo "the lab '$lab_name' could not be ended" >&2

@@ -20,7 +20,7 @@ class FlowTableTest : public testing::Test {
         flows_.record(flow).next_sequence += count;
         flows_.record(flow).sent += count;
     }
-    bool come_back(wire::u32 flow, wire::u32 sequence, wire::u32 address = kBackend, wire::u64 mac = kMac) {
+    Return come_back(wire::u32 flow, wire::u32 sequence, wire::u32 address = kBackend, wire::u64 mac = kMac) {
         return flows_.take_back({.stamp = {.time_ns = 0, .flow = flow, .sequence = sequence}, .destination = {.address = address, .mac = mac}});
     }
     FlowTable flows_{4, 4, kNetwork, kVip};
@@ -64,8 +64,9 @@ TEST_F(FlowTableTest, CountsLossDuplicatesAndReorderingAsASetDoes) {
     wire::u64 reordered = 0;
     for (const auto sequence : order) {
         reordered += !seen.empty() && !seen.contains(sequence) && sequence < *seen.rbegin();
-        duplicates += !seen.insert(sequence).second;
-        EXPECT_TRUE(come_back(flow, sequence));
+        const bool is_first = seen.insert(sequence).second;
+        duplicates += !is_first;
+        EXPECT_EQ(come_back(flow, sequence), is_first ? Return::kFirst : Return::kAgain);
     }
     const auto counts = flows_.counts();
     EXPECT_EQ(counts.returned, seen.size());
@@ -77,17 +78,17 @@ TEST_F(FlowTableTest, CountsLossDuplicatesAndReorderingAsASetDoes) {
 TEST_F(FlowTableTest, WhatNoFlowOfOursSentIsRefused) {
     const auto flow = flows_.open();
     send(flow);
-    EXPECT_FALSE(come_back(flow, 1)) << "not sent yet";
-    EXPECT_FALSE(come_back(flow + 8, 0)) << "shares the record, but has not opened";
-    EXPECT_FALSE(come_back(1, 0));
-    EXPECT_TRUE(come_back(flow, 0));
+    EXPECT_EQ(come_back(flow, 1), Return::kUnknown) << "not sent yet";
+    EXPECT_EQ(come_back(flow + 8, 0), Return::kUnknown) << "shares the record, but has not opened";
+    EXPECT_EQ(come_back(1, 0), Return::kUnknown);
+    EXPECT_EQ(come_back(flow, 0), Return::kFirst);
 }
 
 TEST_F(FlowTableTest, AFlowThatHasEndedIsStillCounted) {
     for (int i = 0; i < 8; ++i) send(flows_.open());
-    EXPECT_TRUE(come_back(0, 0)) << "it ended when flow 4 opened";
+    EXPECT_EQ(come_back(0, 0), Return::kFirst) << "it ended when flow 4 opened";
     send(flows_.open());
-    EXPECT_FALSE(come_back(0, 0)) << "its record is flow 8's now";
+    EXPECT_EQ(come_back(0, 0), Return::kUnknown) << "its record is flow 8's now";
     const auto counts = flows_.counts();
     EXPECT_EQ(counts.flows, 9U);
     EXPECT_EQ(counts.returned, 1U);
@@ -117,7 +118,7 @@ TEST_F(FlowTableTest, WithoutEncapsulationTheMacAddressTellsBackendsApart) {
 TEST_F(FlowTableTest, ARepliesDestinationIsNoBackend) {
     const auto flow = flows_.open();
     send(flow);
-    EXPECT_TRUE(come_back(flow, 0, flows_.client(flow).address));
+    EXPECT_EQ(come_back(flow, 0, flows_.client(flow).address), Return::kFirst);
     EXPECT_EQ(flows_.record(flow).backend, 0U);
 }
 
@@ -128,11 +129,19 @@ TEST_F(FlowTableTest, ATrialStartsFromZeroButFlowsGoOn) {
     flows_.start_trial();
     EXPECT_EQ(flows_.counts().flows, 0U);
     send(flow);
-    EXPECT_TRUE(come_back(flow, 2, kBackend + 1));
+    EXPECT_EQ(come_back(flow, 2, kBackend + 1), Return::kFirst);
     const auto counts = flows_.counts();
     EXPECT_EQ(counts.returned, 1U);
     EXPECT_EQ(counts.with_loss, 0U);
     EXPECT_EQ(counts.moved, 1U) << "away from where it was before the trial";
+}
+
+TEST(FlowTable, SaysWhatItNeedsAndWhatThereIs) {
+    constexpr std::size_t kMegabyte = 1U << 20;
+    EXPECT_TRUE(FlowTable::make(30'000, 1024, kNetwork, kVip, 2 * kMegabyte)) << "32768 records of 64 bytes";
+    const auto refused = FlowTable::make(30'000, 1024, kNetwork, kVip, 2 * kMegabyte - 1);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), "--flows 30000 needs 2 MB of memory, 1 MB are available; fewer --flows");
 }
 
 } // namespace

@@ -10,9 +10,11 @@
 #include <rte_launch.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include <sys/prctl.h>
 
 #include <cstring>
 #include <functional>
+#include <set>
 #include <thread>
 
 namespace fairlead::pktgen {
@@ -34,6 +36,10 @@ void encapsulate(rte_mbuf *packet, wire::u32 backend) {
     outer.destination = wire::Be32::from_host(backend);
     std::memcpy(frame + sizeof(wire::EthernetHeader), &outer, sizeof(outer));
 }
+
+/// A TCP packet's flags, in a frame without options or encapsulation.
+constexpr std::size_t kTcpFlagsOffset = sizeof(wire::EthernetHeader) + sizeof(wire::Ipv4Header) + 13;
+constexpr wire::u8 kSyn = 0x02;
 
 /// What becomes of one packet: how often it comes back, and from where.
 struct Fate {
@@ -80,12 +86,26 @@ class GeneratorTest : public testing::Test {
             &job, 1);
         rte_ring *const in = rte_ring_lookup((std::string(kPortName) + "-tx").c_str());
         rte_ring *const out = rte_ring_lookup((std::string(kPortName) + "-rx").c_str());
+        std::set<wire::u32> begun;
         for (wire::u64 number = 0; !done_;) {
             void *packet = nullptr;
-            if (rte_ring_free_count(out) < 4 || rte_ring_dequeue(in, &packet) != 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
-            else pass(static_cast<rte_mbuf *>(packet), device(number++), out);
+            if (rte_ring_free_count(out) < 4 || rte_ring_dequeue(in, &packet) != 0) {
+                std::this_thread::sleep_for(std::chrono::microseconds(50));
+                continue;
+            }
+            flows_begin_with_a_syn(static_cast<rte_mbuf *>(packet), begun);
+            pass(static_cast<rte_mbuf *>(packet), device(number++), out);
         }
         rte_eal_wait_lcore(1);
+    }
+
+    /// A balancer may treat what begins without one as a connection that it has lost.
+    static void flows_begin_with_a_syn(const rte_mbuf *packet, std::set<wire::u32> &begun) {
+        const auto *frame = rte_pktmbuf_mtod(packet, const wire::u8 *);
+        const auto found = read_stamp({frame, packet->data_len}, 0);
+        ASSERT_TRUE(found);
+        const bool is_first = begun.insert(found->stamp.flow).second;
+        EXPECT_EQ((frame[kTcpFlagsOffset] & kSyn) != 0, is_first) << "flow " << found->stamp.flow << ", packet " << found->stamp.sequence;
     }
 
     static void pass(rte_mbuf *packet, const Fate &fate, rte_ring *out) {
@@ -155,6 +175,62 @@ TEST_F(GeneratorTest, CountsTheFlowsThatADeviceMoves) {
     EXPECT_EQ(trial.flows.flows, 100U);
     EXPECT_EQ(trial.flows.moved, 100U);
     EXPECT_EQ(trial.returned, trial.sent) << "as fast as it goes: what the port does not take is not counted as sent";
+}
+
+TEST_F(GeneratorTest, WaitsForWhatIsMissingWhateverCameTwice) {
+    FlowTable flows(100, 1000, kNetwork, kVip);
+    Generator generator(setup(), flows, stop_);
+    Trial trial;
+    run([&] {
+        static_cast<void>(generator.open_flows(0));
+        trial = generator.run_trial(1000, 0.3);
+    }, [](wire::u64 number) {
+        if (number < 100) return Fate{}; // the flows' first
+        if (number == 320) std::this_thread::sleep_for(std::chrono::milliseconds(400)); // a device that stalls
+        return Fate{.copies = number < 320 ? 3U : 1U};
+    });
+    EXPECT_GT(trial.sent, 220U) << "the device has not stalled before all was sent";
+    EXPECT_EQ(trial.returned, trial.sent);
+    EXPECT_EQ(trial.flows.duplicates, 440U);
+}
+
+TEST_F(GeneratorTest, OpensLaterWhatItCouldNotOpen) {
+    FlowTable flows(5000, 1000, kNetwork, kVip);
+    Generator generator(setup(), flows, stop_);
+    std::atomic<bool> has_given_up{false};
+    Trial opening;
+    Trial trial;
+    run([&] {
+        opening = generator.open_flows(0);
+        has_given_up = true;
+        stop_ = false;
+        trial = generator.run_trial(20'000, 0.5);
+    }, [&](wire::u64 number) {
+        if (number == 5) { // the port is full in the middle of a burst, and stays so for longer than the generator waits
+            const rte_ring *const in = rte_ring_lookup((std::string(kPortName) + "-tx").c_str());
+            while (!rte_ring_full(in)) std::this_thread::yield();
+            stop_ = true;
+            while (!has_given_up) std::this_thread::yield();
+        }
+        return Fate{};
+    });
+    const wire::u32 alive = 5000 - flows.room();
+    ASSERT_LT(opening.sent, alive) << "no flow was left unopened";
+    unsigned opened_later = 0;
+    for (auto flow = static_cast<wire::u32>(opening.sent); flow < alive; ++flow) opened_later += flows.record(flow).sent > 0;
+    EXPECT_GT(opened_later, 0U);
+    EXPECT_EQ(trial.flows.with_loss, 0U);
+}
+
+TEST_F(GeneratorTest, SleepsNoLongerThanItMeansTo) {
+    FlowTable flows(1, 1000, kNetwork, kVip);
+    Generator generator(setup(), flows, stop_);
+    int slack_ns = 0;
+    run([&] {
+        static_cast<void>(generator.open_flows(0));
+        slack_ns = ::prctl(PR_GET_TIMERSLACK);
+    }, [](wire::u64) { return Fate{}; });
+    EXPECT_EQ(slack_ns, 1) << "of the thread that sleeps, not of the one that made the generator";
 }
 
 TEST_F(GeneratorTest, EndsWhenItIsToldTo) {
