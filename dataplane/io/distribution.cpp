@@ -38,7 +38,7 @@ Result<Distribution> Distribution::make(std::span<const Port> ports, const Twins
         const auto index = port.plan().index;
         for (unsigned queue = 0; queue < port.plan().queue_count; ++queue) {
             const auto worker = (index + queue) % worker_count;
-            PortQueue received{.port = &port.serving(), .queue = static_cast<std::uint16_t>(queue), .mac = port.mac(),
+            PortQueue received{.port = &port.serving(), .queue = static_cast<std::uint16_t>(queue), .mac = port.mac(), .headers_at = PacketPool::headers_at(port.plan().spec.kind),
                                .waits_for_generation = port.plan().spec.kind == PortKind::kPcap, .worker = worker,
                                .twin = twins.empty() ? nullptr : twins[index].get(), .pool = port.pool(queue)};
             if (is_spread(port, worker_count, use))

@@ -14,10 +14,9 @@ namespace fairlead::io {
 
 namespace {
 
-/// Where a driver writes a packet's first bytes, in a buffer of PacketPool's: known without touching the mbuf. It is
-/// no more than a guess, and need not hold.
-[[gnu::always_inline]] inline void prefetch_headers(const rte_mbuf *packet) noexcept {
-    rte_prefetch0(reinterpret_cast<const std::byte *>(packet) + sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM);
+/// The place is known without touching the mbuf. It is no more than a guess, and need not hold.
+[[gnu::always_inline]] inline void prefetch_headers(const rte_mbuf *packet, const PortQueue &queue) noexcept {
+    rte_prefetch0(reinterpret_cast<const std::byte *>(packet) + queue.headers_at);
 }
 
 } // namespace
@@ -33,7 +32,7 @@ Forwarder::Forwarder(Setup setup, const GenerationStore &store)
 
 std::uint16_t Forwarder::decide(const core::Generation *generation, std::span<rte_mbuf *> packets, const PortQueue &queue,
                                 wire::u64 now_ns) noexcept {
-    for (const rte_mbuf *packet : packets) prefetch_headers(packet);
+    for (const rte_mbuf *packet : packets) prefetch_headers(packet, queue);
     pipeline_.set_kernel(queue.twin != nullptr); // an AF_XDP port's steering program has left the kernel its own already
     pipeline_.process(generation, packets, queue.mac, now_ns);
     if (pipeline_.not_forwarded() == 0) [[likely]] return static_cast<std::uint16_t>(packets.size());

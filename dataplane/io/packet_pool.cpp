@@ -23,7 +23,6 @@ namespace {
 constexpr unsigned kPageSize = 4096;
 constexpr unsigned kObjectHeaderSize = 64; // rte_mempool_objhdr on a cache line
 constexpr unsigned kAfXdpElementSize = kPageSize - kObjectHeaderSize;
-constexpr unsigned kXdpHeadroom = 256; // the kernel's XDP_PACKET_HEADROOM, before ours
 constexpr unsigned kLinkOverhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
 constexpr unsigned kVlanTagsSize = 8;
 constexpr unsigned kCacheSize = 256;
@@ -64,7 +63,7 @@ std::size_t PacketPool::memory_bytes(PortKind kind, unsigned mtu, unsigned held_
 }
 
 unsigned PacketPool::af_xdp_mtu_max() {
-    return kAfXdpElementSize - static_cast<unsigned>(sizeof(rte_mbuf)) - RTE_PKTMBUF_HEADROOM - kXdpHeadroom - kLinkOverhead;
+    return kAfXdpElementSize - headers_at(PortKind::kAfXdp) - kLinkOverhead;
 }
 
 Result<PacketPool> PacketPool::create(const std::string &name, PortKind kind, unsigned mtu, unsigned held_count, int node) {

@@ -5,9 +5,11 @@
 #include "dataplane/io/port_spec.hpp"
 #include "dataplane/io/result.hpp"
 
+#include <rte_mbuf.h>
 #include <rte_mempool.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -33,6 +35,11 @@ class PacketPool {
 
     /// Memory that a pool takes, headers and DPDK's own records included.
     [[nodiscard]] static std::size_t memory_bytes(PortKind kind, unsigned mtu, unsigned held_count = 0);
+    /// Bytes from an mbuf to where its driver puts a packet's first byte. net_af_xdp leaves the kernel's room in front, too.
+    [[nodiscard]] static constexpr std::uint16_t headers_at(PortKind kind) {
+        constexpr unsigned kXdpHeadroom = 256; // the kernel's XDP_PACKET_HEADROOM
+        return static_cast<std::uint16_t>(sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM + (kind == PortKind::kAfXdp ? kXdpHeadroom : 0));
+    }
     /// The longest frame that an AF_XDP buffer takes, as an MTU.
     [[nodiscard]] static unsigned af_xdp_mtu_max();
 

@@ -10,6 +10,7 @@
 #include "dataplane/io/flow_owner.hpp"
 #include "dataplane/io/generation_store.hpp"
 #include "dataplane/io/options.hpp"
+#include "dataplane/io/packet_pool.hpp"
 #include "dataplane/io/port.hpp"
 #include "dataplane/io/tsc_clock.hpp"
 #include "dataplane/io/twin.hpp"
@@ -39,6 +40,7 @@ struct PortQueue {
     const std::atomic<std::uint16_t> *port; ///< Port::serving(): asked before each burst, since the device may have gone
     std::uint16_t queue;
     core::MacAddress mac;      ///< link-layer source of what leaves
+    std::uint16_t headers_at = PacketPool::headers_at(PortKind::kNull); ///< where its packets' first bytes are
     bool waits_for_generation; ///< a capture is not read before there is something to decide by
     unsigned worker = 0;         ///< that serves it
     std::uint16_t tx_queue = kSameQueue; ///< to send by
