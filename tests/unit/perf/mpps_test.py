@@ -1,13 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the meter for an instant and holds what it prints to what must be so on any machine: figures that belong together,
-nothing lost, nothing broken, and one clear line for what it cannot do. How fast anything is, is no business of a test's."""
+nothing lost, nothing broken, and one clear line for what it cannot do; and perf/mpps.sh around it. How fast anything is, is no
+business of a test's."""
 
+import fcntl
 import json
 import os
+import pathlib
+import signal
 import subprocess
+import sys
+import tempfile
+import time
 import unittest
 
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 METER = os.environ["FAIRLEAD_MPPS"]
 SHORT = ["--table", "65536", "--seconds", "0.3", "--rounds", "3"]  # an odd number: a median is one round's figure
 
@@ -43,6 +51,30 @@ class Meter(unittest.TestCase):
         self.assertEqual((m["lost"], m["broken"]), (0, 0))
         self.assertIsNotNone(m["update_cost_percent"])
         self.assertLess(m["reach_p99_us"], 1_000_000)
+        self.assertEqual(m["generations"], 15)  # 50 a second in 0.3 s
+
+    def test_every_round_sees_generations_or_none_is_measured(self):
+        m = json.loads(run("--json", "--table", "65536", "--seconds", "0.6", "--updates-per-second", "12").stdout)
+        self.assertEqual((m["rounds"], m["generations"]), (3, 6))
+        for rounds in ([], ["--rounds", "15"]):
+            ran = run("--seconds", "1.5", "--updates-per-second", "3", *rounds)
+            self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (64, 1), ran.stderr)
+            self.assertIn("--seconds", ran.stderr)
+
+    def test_work_of_others_is_told(self):
+        self.assertGreaterEqual(self.measure()["foreign_percent"], 0)
+        other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            self.assertGreater(self.measure()["foreign_percent"], 20)
+            self.assertIn("the machine was busy", run(*SHORT).stdout)
+        finally:
+            other.kill()
+            other.wait()
+
+    def test_words_say_what_was_measured(self):
+        said = run(*SHORT).stdout
+        for words in ("-march=", "commit", "the median of the rounds' own differences"):
+            self.assertIn(words, said)
 
     def test_many_services_sizes_and_cold_headers(self):
         for arguments in (["--services", "20", "--backends", "60"], ["--imix"], ["--size", "1518", "--forwarding", "ipip"], ["--headers", "cold"]):
@@ -63,12 +95,36 @@ class Meter(unittest.TestCase):
             (["--pipeline", "ful"], 64, "--pipeline"),
             (["--workers", "16", "--lcores", "0"], 78, "--workers"),
             (["--lcores", "0-x"], 78, "--lcores"),
+            (["--seconds", "nan"], 64, "--seconds: takes 0.1..3600, not 'nan'"),
+            (["--seconds", "inf"], 64, "--seconds: takes 0.1..3600, not 'inf'"),
+            (["--workers"], 64, "--workers: takes a value"),
+            (["--forwarding", "\x1b[31m\n"], 64, "--forwarding: takes gue|ipip, not '\\x1b[31m\\x0a'"),
         ):
             ran = run(*arguments)
             self.assertEqual(ran.returncode, code, (arguments, ran.stderr))
             self.assertEqual(len(ran.stderr.strip().splitlines()), 1, ran.stderr)
             self.assertIn(words, ran.stderr)
             self.assertEqual(ran.stdout, "")
+
+    def test_memory_that_is_not_there_is_refused_before_it_is_taken(self):
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        entries = min(memory // 16 * 2, 2**31)
+        if entries * 16 < memory:
+            self.skipTest("the largest table fits into this machine")
+        ran = run("--hugepages-needed", "--table", str(entries))
+        self.assertEqual((ran.returncode, ran.stdout, len(ran.stderr.splitlines())), (78, "", 1), ran.stderr)
+        self.assertIn("--table", ran.stderr)
+
+    def test_help_shows_the_words_alone(self):
+        said = run("--help").stdout
+        self.assertIn("--pipeline all|full|macswap|io", said)
+        for leak in ("ENUM", "UINT", "FLOAT", "->"):
+            self.assertNotIn(leak, said)
+
+    def test_a_report_that_cannot_be_written_fails(self):
+        with open("/dev/full", "w") as full:
+            ran = subprocess.run([METER, *SHORT, "--json"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+        self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (74, 1), ran.stderr)
 
 
 if __name__ == "__main__":
