@@ -127,5 +127,115 @@ class Meter(unittest.TestCase):
         self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (74, 1), ran.stderr)
 
 
+class Script(unittest.TestCase):
+    """perf/mpps.sh in a tree of its own, whose build-perf/ has the meter under test."""
+
+    def setUp(self):
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.tree = pathlib.Path(place.name)
+        for name in ("perf", "build-perf/perf/mpps"):
+            (self.tree / name).mkdir(parents=True)
+        for name in ("perf/mpps.sh", "perf/mpps", "scripts"):
+            (self.tree / name).symlink_to(ROOT / name)
+        (self.tree / "build-perf/perf/mpps/mpps").symlink_to(METER)
+
+    def start(self, *arguments):
+        return subprocess.Popen(["bash", self.tree / "perf/mpps.sh", "--no-build", "--table", "65536", *arguments], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def test_one_measurement_at_a_time(self):
+        with open("/run/lock/fairlead-mpps", "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # somebody measures: as good
+            for arguments in ((), ("--no-hugepages",)):
+                said = self.start(*arguments)
+                out, error = said.communicate(timeout=30)
+                self.assertEqual((said.returncode, out), (78, ""), error)
+                self.assertEqual(error, "mpps: another measurement runs on this machine: wait until it has ended\n")
+
+    def test_a_signal_to_the_script_ends_the_meter_at_once(self):
+        script = self.start("--no-hugepages", "--seconds", "600")
+        deadline = time.monotonic() + 60
+        while not (meters := self.meters_of(script.pid)):
+            if script.poll() is not None and "another measurement" in (said := script.communicate()[1]):
+                self.skipTest(said)
+            self.assertIsNone(script.poll())
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        script.send_signal(signal.SIGTERM)
+        out, error = script.communicate(timeout=20)
+        self.assertEqual((script.returncode, out), (143, ""), error)
+        self.assertFalse(pathlib.Path(f"/proc/{meters[0]}").exists())
+
+    @staticmethod
+    def meters_of(script):
+        """Those that measure."""
+        children = subprocess.run(["pgrep", "-P", str(script)], capture_output=True, text=True).stdout.split()
+        found = []
+        for child in children:
+            try:
+                words = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[0].endswith(b"/mpps") and b"--hugepages-needed" not in words:
+                found.append(child)
+        return found
+
+    def test_what_only_the_script_can_refuse(self):
+        for arguments, words in ((["--cpu"], "mpps: --cpu takes a level: native"), (["--cpu", "z80"], "mpps: --cpu takes native, x86-64-v3 or x86-64-v2, not z80")):
+            ran = self.start(*arguments)
+            error = ran.communicate(timeout=30)[1]
+            self.assertEqual((ran.returncode, len(error.splitlines())), (64, 1), error)
+            self.assertIn(words, error)
+
+
+class Hugepages(unittest.TestCase):
+    """Lent and given back, with files in the place of the kernel's."""
+
+    def setUp(self):
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.count, self.record, self.meminfo = (pathlib.Path(place.name) / name for name in ("count", "record", "meminfo"))
+        self.meminfo.write_text("HugePages_Total: 10\nHugePages_Free: 10\nHugePages_Rsvd: 0\n")
+        self.count.write_text("10\n")
+
+    def bash(self, script):
+        ran = subprocess.run(["bash", "-c", f"set -euo pipefail; source {ROOT}/perf/mpps/hugepages.sh\n"
+                              f"hugepages_count={self.count} hugepages_record={self.record}\n{script}"], capture_output=True, text=True, timeout=30)
+        return ran.returncode, ran.stderr
+
+    def counted(self):
+        return int(self.count.read_text())
+
+    def test_a_killed_run_s_are_given_back_by_the_next(self):
+        self.assertEqual(self.bash(f"lend_hugepages 100 {self.meminfo}; kill -KILL $$"), (-9, ""))
+        self.assertEqual(self.counted(), 100)
+        self.assertEqual(self.bash("give_back_hugepages"), (0, ""))
+        self.assertEqual((self.counted(), self.record.exists()), (10, False))
+
+    def test_what_somebody_has_set_meanwhile_stays(self):
+        self.assertEqual(self.bash(f"lend_hugepages 100 {self.meminfo}")[0], 0)
+        self.count.write_text("300\n")
+        code, said = self.bash("give_back_hugepages")
+        self.assertEqual((code, self.counted(), self.record.exists()), (0, 300, False))
+        self.assertEqual(len(said.splitlines()), 1)
+
+    def test_too_few_are_not_kept(self):
+        # The kernel gives 60 where 100 are asked for.
+        code, said = self.bash(f"""cat() {{ local n; n=$(command cat "$@"); [ "$n" -le 60 ] || n=60; echo "$n" >"$1"; echo "$n"; }}
+            lend_hugepages 100 {self.meminfo}""")
+        self.assertEqual((code, self.counted(), self.record.exists()), (0, 10, False), said)
+        self.assertIn("gives 50 of 90", said)
+
+    def test_without_a_record_nothing_is_touched(self):
+        self.assertEqual(self.bash("give_back_hugepages"), (0, ""))
+        self.record.write_text("rubbish\n")
+        self.assertEqual(self.bash("give_back_hugepages"), (0, ""))
+        self.assertEqual(self.counted(), 10)
+
+
 if __name__ == "__main__":
     unittest.main()
