@@ -192,6 +192,18 @@ class Script(unittest.TestCase):
             self.assertIn(words, error)
 
 
+class Results(unittest.TestCase):
+    def test_words_that_measure_nothing_leave_the_results(self):
+        results = lambda: {path.name: path.stat().st_mtime_ns for path in (ROOT / "perf/results").iterdir()}
+        before = results()
+        for arguments, code, words in ((["--help"], 0, "usage: perf/results.sh"), (["--halp"], 2, "unknown argument --halp"), (["--output"], 2, "--output takes"),
+                                       (["--output", "/proc/none"], 73, "/proc/none")):
+            ran = subprocess.run([ROOT / "perf/results.sh", *arguments], capture_output=True, text=True, timeout=30)
+            self.assertEqual(ran.returncode, code, ran.stderr)
+            self.assertIn(words, ran.stdout if code == 0 else ran.stderr)
+        self.assertEqual(results(), before)
+
+
 class Hugepages(unittest.TestCase):
     """Lent and given back, with files in the place of the kernel's."""
 
