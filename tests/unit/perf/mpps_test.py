@@ -127,8 +127,8 @@ class Meter(unittest.TestCase):
         self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (74, 1), ran.stderr)
 
 
-class Script(unittest.TestCase):
-    """perf/mpps.sh in a tree of its own, whose build-perf/ has the meter under test."""
+class Tree(unittest.TestCase):
+    """A tree with the scripts, whose build-perf/ has the meter under test."""
 
     def setUp(self):
         place = tempfile.TemporaryDirectory()
@@ -136,25 +136,32 @@ class Script(unittest.TestCase):
         self.tree = pathlib.Path(place.name)
         for name in ("perf", "build-perf/perf/mpps"):
             (self.tree / name).mkdir(parents=True)
-        for name in ("perf/mpps.sh", "perf/mpps", "scripts"):
+        for name in ("perf/mpps.sh", "perf/mpps", "perf/results.sh", "perf/compare", "scripts"):
             (self.tree / name).symlink_to(ROOT / name)
         (self.tree / "build-perf/perf/mpps/mpps").symlink_to(METER)
 
+    def hold_lock(self):
+        """So that no mpps.sh measures; if somebody does, that is as good."""
+        lock = open("/run/lock/fairlead-mpps", "a")
+        self.addCleanup(lock.close)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+
+
+class Script(Tree):
     def start(self, *arguments):
         return subprocess.Popen(["bash", self.tree / "perf/mpps.sh", "--no-build", "--table", "65536", *arguments], stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
 
     def test_one_measurement_at_a_time(self):
-        with open("/run/lock/fairlead-mpps", "a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass  # somebody measures: as good
-            for arguments in ((), ("--no-hugepages",)):
-                said = self.start(*arguments)
-                out, error = said.communicate(timeout=30)
-                self.assertEqual((said.returncode, out), (78, ""), error)
-                self.assertEqual(error, "mpps: another measurement runs on this machine: wait until it has ended\n")
+        self.hold_lock()
+        for arguments in ((), ("--no-hugepages",)):
+            ran = self.start(*arguments)
+            out, error = ran.communicate(timeout=30)
+            self.assertEqual((ran.returncode, out), (78, ""), error)
+            self.assertEqual(error, "mpps: another measurement runs on this machine: wait until it has ended\n")
 
     def test_a_signal_to_the_script_ends_the_meter_at_once(self):
         script = self.start("--no-hugepages", "--seconds", "600")
@@ -192,7 +199,41 @@ class Script(unittest.TestCase):
             self.assertIn(words, error)
 
 
-class Results(unittest.TestCase):
+class Results(Tree):
+    def setUp(self):
+        super().setUp()
+        self.output, self.scratch = self.tree / "results", self.tree / "scratch"
+        for directory in (self.output, self.scratch, self.tree / "build-perf/perf/bench", self.tree / "build-perf/perf/instructions"):
+            directory.mkdir()
+        (self.output / "mpps.jsonl").write_text("as it was\n")
+        for name in ("bench/bench_steps", "instructions/count_path"):  # looked for, and not come to
+            (self.tree / "build-perf/perf" / name).symlink_to(METER)
+
+    def end_of_run(self, act):
+        """The exit code of a run that does not get as far as its results, and its errors."""
+        self.hold_lock()
+        ran = subprocess.Popen(["bash", self.tree / "perf/results.sh", "--no-build", "--output", self.output], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(self.scratch)})
+        act(ran)
+        error = ran.communicate(timeout=30)[1]
+        self.assertEqual({path.name: path.read_text() for path in self.output.iterdir()}, {"mpps.jsonl": "as it was\n"})
+        self.assertEqual(list(self.scratch.iterdir()), [])
+        return ran.returncode, error
+
+    def test_a_measurement_that_fails_leaves_the_results(self):
+        code, error = self.end_of_run(lambda ran: None)
+        self.assertEqual(code, 78, error)
+        self.assertIn("another measurement runs", error)
+
+    def test_a_signal_ends_it_at_once_and_leaves_the_results(self):
+        def end(ran):
+            while not subprocess.run(["pgrep", "-P", str(ran.pid), "sleep"], stdout=subprocess.PIPE).stdout:
+                self.assertIsNone(ran.poll())
+                time.sleep(0.01)
+            ran.send_signal(signal.SIGTERM)
+
+        self.assertEqual(self.end_of_run(end)[0], 143)
+
     def test_words_that_measure_nothing_leave_the_results(self):
         results = lambda: {path.name: path.stat().st_mtime_ns for path in (ROOT / "perf/results").iterdir()}
         before = results()
