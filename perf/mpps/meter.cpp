@@ -3,6 +3,7 @@
 
 #include "dataplane/io/eal.hpp"
 #include "dataplane/io/memory_supply.hpp"
+#include "perf/mpps/foreign.hpp"
 #include "perf/mpps/generations.hpp"
 #include "perf/mpps/lane.hpp"
 
@@ -22,6 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kEalBaseBytes = 24U << 20;
+constexpr std::size_t kHugepageBytes = 2U << 20;
 
 double median(std::vector<double> values) {
     if (values.empty()) return 0;
@@ -42,6 +44,50 @@ struct Kind {
     bool is_alone = false;
     std::vector<double> ns{}, per_second{};
 };
+
+/// Where what runs, and what memory it takes.
+struct Plan {
+    io::Placement placement;
+    std::vector<io::PortPlan> ports;
+    std::size_t eal_bytes, table_bytes;
+    io::MemoryNeed need;
+};
+
+/// The error says what cannot be had, before anything is taken.
+io::Result<Plan> plan(const Options &options) {
+    std::vector<unsigned> requested;
+    if (!options.lcores.empty()) {
+        auto cpus = io::parse_cpu_list(options.lcores);
+        if (!cpus) return std::unexpected("--lcores: " + cpus.error());
+        requested = std::move(*cpus);
+    }
+    const auto allowed = io::allowed_cpus();
+    if (options.workers > allowed.size())
+        return std::unexpected(fmt::format("--workers {}: each needs a CPU of its own to be measured on, and this process may use {}", options.workers, allowed.size()));
+    auto placement = io::place(allowed, requested, options.workers, true);
+    if (!placement) return std::unexpected(placement.error());
+
+    std::vector<io::PortPlan> ports;
+    std::size_t eal_bytes = kEalBaseBytes;
+    for (unsigned index = 0; index < options.workers; ++index) {
+        auto port = io::plan_port(*io::parse_port_spec("null"), index, options.workers, 1500);
+        if (!port) return std::unexpected(port.error());
+        if (options.headers == Headers::kCold) port->held_buffer_count = Offer::kColdDepth;
+        eal_bytes += port->memory_bytes();
+        ports.push_back(std::move(*port));
+    }
+    const auto table_bytes = core::connection_memory_bytes<core::CompactKey>(options.table_entries);
+    io::MemoryNeed need{.pieces = {eal_bytes}};
+    need.pieces.resize(1 + options.workers, table_bytes + io::kTableHeaderSize);
+
+    const auto supply = io::MemorySupply::read();
+    const std::size_t available = supply.bytes_available + supply.hugepage_bytes_free;
+    const std::size_t witness_bytes = sizeof(wire::u32) * options.flows * options.workers;
+    if (const std::size_t bytes = need.bytes(1) + witness_bytes; bytes > available)
+        return std::unexpected(fmt::format("--table {} with --workers {} takes {} MB of memory, {} MB are available: a smaller --table, or fewer --workers",
+                                           options.table_entries, options.workers, (bytes >> 20) + 1, available >> 20));
+    return Plan{std::move(*placement), std::move(ports), eal_bytes, table_bytes, std::move(need)};
+}
 
 class Meter {
   public:
@@ -77,34 +123,13 @@ class Meter {
 };
 
 io::Result<void> Meter::prepare() {
-    std::vector<unsigned> requested;
-    if (!options_.lcores.empty()) {
-        auto cpus = io::parse_cpu_list(options_.lcores);
-        if (!cpus) return std::unexpected("--lcores: " + cpus.error());
-        requested = std::move(*cpus);
-    }
-    const auto allowed = io::allowed_cpus();
-    if (options_.workers > allowed.size())
-        return std::unexpected(fmt::format("--workers {}: each needs a CPU of its own to be measured on, and this process may use {}", options_.workers, allowed.size()));
-    auto placement = io::place(allowed, requested, options_.workers, true);
-    if (!placement) return std::unexpected(placement.error());
-
-    std::vector<io::PortPlan> plans;
-    std::size_t eal_bytes = kEalBaseBytes;
-    for (unsigned index = 0; index < options_.workers; ++index) {
-        auto plan = io::plan_port(*io::parse_port_spec("null"), index, options_.workers, 1500);
-        if (!plan) return std::unexpected(plan.error());
-        if (options_.headers == Headers::kCold) plan->held_buffer_count = Offer::kColdDepth;
-        eal_bytes += plan->memory_bytes();
-        plans.push_back(std::move(*plan));
-    }
-    const auto table_bytes = core::connection_memory_bytes<core::CompactKey>(options_.table_entries);
-    io::MemoryNeed need{.pieces = {eal_bytes}};
-    need.pieces.resize(1 + options_.workers, table_bytes + io::kTableHeaderSize);
+    auto planned = plan(options_);
+    if (!planned) return std::unexpected(planned.error());
+    auto &[placement, plans, eal_bytes, table_bytes, need] = *planned;
     const auto hugepages = io::choose_hugepages(io::HugepageUse::kAuto, need, io::MemorySupply::read());
     if (!hugepages) return std::unexpected(hugepages.error());
     hugepages_ = *hugepages;
-    auto eal = io::Eal::start({.placement = *placement, .hugepages = hugepages_, .memory_bytes = eal_bytes, .pci_addresses = {},
+    auto eal = io::Eal::start({.placement = placement, .hugepages = hugepages_, .memory_bytes = eal_bytes, .pci_addresses = {},
                                .scratch_directory = std::filesystem::temp_directory_path()});
     if (!eal) return std::unexpected(eal.error());
     eal_.emplace(std::move(*eal));
@@ -160,7 +185,7 @@ std::uint64_t Meter::offered() const {
 /// Publishes at the rate asked for, and notes how long each generation takes to reach all workers.
 void Meter::publish_until(Clock::time_point end) {
     const auto period = std::chrono::nanoseconds(std::chrono::seconds(1)) / options_.updates_per_second;
-    for (auto next = Clock::now() + period; next < end; next += period) {
+    for (auto next = Clock::now() + period / 2; next < end; next += period) { // half: as many before the first as after the last
         std::this_thread::sleep_until(next);
         adoption_->tidy();
         const auto released = generations_->publish_next();
@@ -232,15 +257,17 @@ Measurement Meter::run() {
     full_seconds_ = 0;
     reach_us_.clear();
     const std::uint64_t by_connection_before = sum(&wire::WorkerCounters::by_connection), forwarded_before = sum(&wire::WorkerCounters::forwarded_packets);
+    const ForeignWork foreign;
     for (unsigned round = 0; round < options_.rounds; ++round)
         for (auto &kind : kinds) run_round(kind);
     Measurement result = conclude(kinds);
+    result.foreign_percent = foreign.percent();
     if (const auto forwarded = sum(&wire::WorkerCounters::forwarded_packets) - forwarded_before; forwarded != 0)
         result.by_connection = static_cast<double>(sum(&wire::WorkerCounters::by_connection) - by_connection_before) / static_cast<double>(forwarded);
     pass(wire::kTcpAck);
     for (const auto &lane : lanes_) result.broken += lane->moved();
     result.broken -= moved_before;
-    result.generations = generations_->number();
+    result.generations = reach_us_.size();
     return result;
 }
 
@@ -285,6 +312,12 @@ Measurement Meter::conclude(const std::vector<Kind> &kinds) const {
 }
 
 } // namespace
+
+io::Result<std::size_t> hugepages_needed(const Options &options) {
+    const auto planned = plan(options);
+    if (!planned) return std::unexpected(planned.error());
+    return planned->need.bytes(kHugepageBytes) / kHugepageBytes;
+}
 
 io::Result<Measurement> measure(const Options &options) {
     Meter meter(options);

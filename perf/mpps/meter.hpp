@@ -5,6 +5,7 @@
 #include "dataplane/io/result.hpp"
 #include "perf/mpps/options.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,14 +29,18 @@ struct Measurement {
     std::optional<double> updated_ns;
     std::optional<double> update_cost_percent;
     std::optional<double> reach_p99_us; ///< from the release of a generation until all workers used it
-    std::uint64_t generations = 0;
+    std::uint64_t generations = 0;     ///< published in rounds that were measured
 
     // With --workers 2 and more, beside rounds with the first worker alone.
     std::optional<double> scaling;            ///< packets of all, to those of one
     std::optional<double> arithmetic_scaling; ///< the same of a loop of pure arithmetic
 
-    bool hugepages = false; ///< of buffers and tables
+    bool hugepages = false;     ///< of buffers and tables
+    double foreign_percent = 0; ///< of one CPU: what somebody else took of the machine meanwhile
 };
+
+/// Hugepages of 2 MB that the measurement takes. The error says what it cannot have on this machine, hugepages or not.
+[[nodiscard]] io::Result<std::size_t> hugepages_needed(const Options &options);
 
 [[nodiscard]] io::Result<Measurement> measure(const Options &options);
 

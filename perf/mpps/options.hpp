@@ -13,6 +13,10 @@ namespace fairlead::mpps {
 enum class Headers { kWarm, kCold };
 enum class Pipelines { kAll, kFull, kMacswap, kIo };
 
+constexpr unsigned kRoundsMax = 15; ///< unless more are asked for
+constexpr unsigned kRoundsMin = 3;  ///< the same: fewer have no median worth the name
+constexpr unsigned kGenerationsARoundMin = 2;
+
 struct Options {
     Pipelines pipelines = Pipelines::kAll;
     unsigned flows = 1000;              ///< established, of each worker
@@ -26,10 +30,11 @@ struct Options {
     unsigned workers = 1;
     std::string lcores;                 ///< CPUs of the workers; empty: chosen
     double seconds = 1.5;               ///< measured for each pipeline
-    unsigned rounds = 15;               ///< that these seconds are cut into
+    unsigned rounds = kRoundsMax;       ///< that these seconds are cut into
     unsigned updates_per_second = 0;    ///< generations published meanwhile
     unsigned table_entries = 1U << 24;  ///< of each worker's connection table
     bool json = false;
+    bool asks_hugepages = false;        ///< only how many hugepages this takes
 };
 
 [[nodiscard]] std::variant<Options, io::Exit> parse_options(int argc, const char *const *argv);

@@ -16,6 +16,8 @@ namespace fairlead::mpps {
 
 namespace {
 
+constexpr double kForeignPercentMax = 20; ///< more of one CPU, and figures are not of the path alone
+
 std::string cpu_model() {
     std::ifstream file("/proc/cpuinfo");
     for (std::string line; std::getline(file, line);)
@@ -26,6 +28,11 @@ std::string cpu_model() {
 std::string kernel() {
     utsname names{};
     return ::uname(&names) == 0 ? names.release : "unknown";
+}
+
+std::optional<std::string> variable(const char *name) {
+    const char *value = std::getenv(name);
+    return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
 const char *word(Pipelines pipelines) {
@@ -53,7 +60,7 @@ std::string in_words(const Options &options, const Measurement &m) {
     line("io", m.io_ns, "ns", "gross: a packet from port to port, written by the offer, sent as it came");
     line("macswap", m.macswap_ns, "ns", "gross: the same, addresses swapped");
     line("full", m.full_ns, "ns", "gross: the same, balanced");
-    line("net", m.net_ns, "ns", "full less io");
+    line("net", m.net_ns, "ns", "full less io: the median of the rounds' own differences");
     line("full / macswap", m.full_to_macswap, "", "");
     line("throughput", m.mpps, "Mpps", "gross");
     if (options.new_flows_percent != 0) line("new connections", m.new_flows_per_s / 1e6, "M/s", "recorded");
@@ -64,13 +71,17 @@ std::string in_words(const Options &options, const Measurement &m) {
     line("scaling, arithmetic", m.arithmetic_scaling, "x", "the same of a loop of pure arithmetic");
     if (m.packets != 0)
         text += fmt::format("  {} packets, {} lost, {} flows broken, {:.2f} % by an entry\n", m.packets, m.lost, m.broken, 100 * m.by_connection);
+    if (m.updated_ns) text += fmt::format("  {} generations published in {} rounds\n", m.generations, options.rounds);
+    text += fmt::format("  medians of {} rounds, {:g} s of each pipeline; others took {:.0f} % of one CPU meanwhile{}\n", options.rounds, options.seconds,
+                        m.foreign_percent, m.foreign_percent > kForeignPercentMax ? ": the machine was busy, measure again when it is idle" : "");
+    text += fmt::format("  {}; {}; commit {}\n", cpu_model(), FAIRLEAD_BUILD, variable("FAIRLEAD_COMMIT").value_or("unknown"));
     return text;
 }
 
 std::string in_json(const Options &options, const Measurement &m) {
     using Json = nlohmann::ordered_json;
     const auto number = [](const std::optional<double> &value) { return value ? Json(std::round(*value * 1000) / 1000) : Json(nullptr); };
-    const auto variable = [](const char *name) { const char *value = std::getenv(name); return value ? Json(value) : Json(nullptr); };
+    const auto commit = variable("FAIRLEAD_COMMIT");
     const Json json = {
         {"pipeline", word(options.pipelines)},
         {"mpps", number(m.mpps)},
@@ -97,12 +108,14 @@ std::string in_json(const Options &options, const Measurement &m) {
         {"updated_ns_per_packet", number(m.updated_ns)},
         {"update_cost_percent", number(m.update_cost_percent)},
         {"reach_p99_us", number(m.reach_p99_us)},
+        {"generations", m.updated_ns ? Json(m.generations) : Json(nullptr)},
         {"packets", m.packets},
         {"lost", m.lost},
         {"broken", m.broken},
         {"by_connection", number(m.by_connection)},
+        {"foreign_percent", number(m.foreign_percent)},
         {"machine", {{"cpu", cpu_model()}, {"cores", std::thread::hardware_concurrency()}, {"kernel", kernel()}, {"hugepages", m.hugepages}}},
-        {"commit", variable("FAIRLEAD_COMMIT")},
+        {"commit", commit ? Json(*commit) : Json(nullptr)},
         {"build", FAIRLEAD_BUILD},
     };
     return json.dump();

@@ -14,7 +14,9 @@ LINK_RATES_GBIT = (10, 25, 100)
 IMIX_SIZES = (64,) * 7 + (594,) * 4 + (1518,)  # as perf/pktgen sends it
 BASE_SIZE = 64
 
-# Measured by Fairlead's authors, each on a Zen 4 virtual machine, at these numbers of flows.
+# Of another machine than any that is drawn beside them: one core of a Zen 4 virtual machine (2.6 GHz TSC), small TCP packets of
+# established flows drawn at random, at these numbers of flows; measured once, by Fairlead's authors. Net, the making of the packets
+# taken off: of VPP its packet generator (53 to 63 at one flow), of Katran, run by BPF_PROG_TEST_RUN, what that takes.
 REFERENCE_FLOWS = (1, 1_000, 100_000, 1_000_000, 10_000_000)
 REFERENCES = {
     "VPP lb plugin (GRE)": (58, 60, 107, 135, 157),
@@ -79,11 +81,20 @@ def field_of(record, field, where):
     return value
 
 
+def content_of(path):
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ResultsError(f"{path}: is no UTF-8 text: byte {error.start}") from None
+
+
 def parse_json(content, where):
     try:
         record = json.loads(content)
     except json.JSONDecodeError as error:
         raise ResultsError(f"{where}: is no JSON: {error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise ResultsError(f"{where}: is no JSON of results: too deep") from None
     if not isinstance(record, dict):
         raise ResultsError(f"{where}: a JSON object, not {json.dumps(record)[:40]}")
     return record
@@ -92,7 +103,7 @@ def parse_json(content, where):
 def read_runs(path):
     """The runs in a file of JSON lines that perf/mpps.sh --json printed, each checked for what the plots need."""
     runs = []
-    for count, line in enumerate(path.read_text().splitlines(), start=1):
+    for count, line in enumerate(content_of(path).splitlines(), start=1):
         if not line.strip():
             continue
         where = f"{path}:{count}"
@@ -112,6 +123,12 @@ def read_runs(path):
             text(run, field, where)
         for name, default in PARAMETERS.items():
             run.setdefault(name, default)
+        for name in ("pipeline", "forwarding", "headers", "build"):
+            if run[name] is not None:
+                text(run, name, where)
+        for name in ("services", "backends", "workers", "new_flows_percent", "updates_per_second", "seconds", "rounds"):
+            if run.get(name) is not None:
+                number(run, name, where, may_be_zero=True)
         runs.append(run)
     if not runs:
         raise ResultsError(f"{path}: holds no run; perf/mpps.sh --json prints one a line")
@@ -183,12 +200,16 @@ def sizes_chart(runs):
 def read_steps(path):
     """What Google Benchmark wrote of STEP/in_cache and STEP/out_of_cache: {(step, place): ns}, and its context. Of
     repetitions, their median."""
-    record = parse_json(path.read_text(), path)
+    record = parse_json(content_of(path), path)
     benchmarks = field_of(record, "benchmarks", path)
     values = collections.defaultdict(list)
     medians = {}
+    if not isinstance(benchmarks, list):
+        raise ResultsError(f"{path}: benchmarks: a list, not {json.dumps(benchmarks)[:40]}")
     for index, entry in enumerate(benchmarks):
         where = f"{path}: benchmarks[{index}]"
+        if not isinstance(entry, dict):
+            raise ResultsError(f"{where}: an object, not {json.dumps(entry)[:40]}")
         parts = text({"name": entry.get("run_name") or entry.get("name")}, "name", where).split("/")
         if len(parts) < 2 or parts[1] not in PLACES or entry.get("error_occurred"):
             continue
@@ -200,7 +221,25 @@ def read_steps(path):
     steps = {key: statistics.median(found) for key, found in values.items()} | medians
     if not steps:
         raise ResultsError(f"{path}: benchmarks: none is named STEP/in_cache or STEP/out_of_cache")
-    return steps, record.get("context", {})
+    return steps, checked_context(record.get("context", {}), f"{path}: context")
+
+
+def checked_context(context, where):
+    """What of Google Benchmark's context is drawn, where it is there."""
+    if not isinstance(context, dict):
+        raise ResultsError(f"{where}: an object, not {json.dumps(context)[:40]}")
+    if "cpu" in context:
+        text(context, "cpu", where)
+    for name in ("num_cpus", "mhz_per_cpu"):
+        if name in context:
+            number(context, name, where, may_be_zero=True)
+    caches = context.get("caches", [])
+    if not isinstance(caches, list):
+        raise ResultsError(f"{where}: caches: a list, not {json.dumps(caches)[:40]}")
+    for index, cache in enumerate(caches):
+        for name in ("level", "size"):
+            number(cache, name, f"{where}: caches[{index}]", may_be_zero=True)
+    return context
 
 
 def step_ns(entry, where):
@@ -210,7 +249,7 @@ def step_ns(entry, where):
     if "items_per_second" in entry:
         return 1e9 / number(entry, "items_per_second", where)
     unit = entry.get("time_unit", "ns")
-    if unit not in NANOSECONDS:
+    if not isinstance(unit, str) or unit not in NANOSECONDS:
         raise ResultsError(f"{where}: time_unit: one of {', '.join(NANOSECONDS)}, not {json.dumps(unit)}")
     return number(entry, "real_time", where) * NANOSECONDS[unit]
 
@@ -225,7 +264,7 @@ def step_bars(steps):
 
 def read_instructions(path):
     """Bars of instructions a packet, by step: an established flow's, and a new one's if it was counted."""
-    record = parse_json(path.read_text(), path)
+    record = parse_json(content_of(path), path)
     ways = {"in mid-flow": "established", "new flow": "new"}
     if "established" not in record:
         ways = {"a packet": None}
@@ -235,7 +274,7 @@ def read_instructions(path):
             continue
         field = f"{way}.steps" if way else "steps"
         steps = field_of(record, field, path)
-        if not isinstance(steps, dict):
+        if not isinstance(steps, dict) or not steps:
             raise ResultsError(f"{path}: {field}: an object of numbers, not {json.dumps(steps)[:40]}")
         bars.append(Bar(name, [(step, number(steps, step, f"{path}: {field}", may_be_zero=True)) for step in steps]))
     return bars

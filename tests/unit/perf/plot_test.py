@@ -100,6 +100,8 @@ class Runs(InDirectory):
             ((run_of(machine={"cpu": "A CPU", "cores": 2}),), "mpps.jsonl:1: machine.kernel: is missing"),
             ((run_of(size="big"),), 'mpps.jsonl:1: size: a number above 0, not "big"'),
             (("{",), "mpps.jsonl:1: is no JSON: Expecting property name enclosed in double quotes at column 2"),
+            ((run_of(headers=5),), "mpps.jsonl:1: headers: a text, not 5"),
+            ((run_of(workers=[]),), "mpps.jsonl:1: workers: a number from 0, not []"),
             (("[]",), "mpps.jsonl:1: a JSON object, not []"),
             (("",), "mpps.jsonl: holds no run; perf/mpps.sh --json prints one a line"),
         ):
@@ -149,6 +151,10 @@ class Steps(InDirectory):
             (data.read_steps, {"benchmarks": [step_of("a/in_cache", -1)]}, "steps.json: benchmarks[0]: ns_per_packet: a number above 0, not -1"),
             (data.read_instructions, {"steps": {"parse": "48"}}, 'steps.json: steps: parse: a number from 0, not "48"'),
             (data.read_instructions, {"total": 3}, "steps.json: steps: is missing"),
+            (data.read_instructions, {"steps": {}}, "steps.json: steps: an object of numbers, not {}"),
+            (data.read_steps, {"benchmarks": 5}, "steps.json: benchmarks: a list, not 5"),
+            (data.read_steps, {"benchmarks": [5]}, "steps.json: benchmarks[0]: an object, not 5"),
+            (data.read_steps, {"benchmarks": [step_of("a/in_cache", 1)], "context": {"caches": [5]}}, "steps.json: context: caches[0]: level: is missing"),
         ):
             self.assertEqual(self.error_of(function, self.write("steps.json", record)), error)
 
@@ -176,6 +182,18 @@ class Plot(InDirectory):
         done = self.plot()
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertEqual(done.stderr, f"plot: {self.directory}/mpps.jsonl:1: mpps: is missing\n")
+
+    def test_a_file_that_is_no_text_is_one_line_of_error(self):
+        for name in ("mpps.jsonl", "steps.json"):
+            (self.directory / name).write_bytes(b"{\"\xff\"}")
+            done = self.plot()
+            self.assertEqual((done.returncode, done.stderr.splitlines()[-1]), (1, f"plot: {self.directory}/{name}: is no UTF-8 text: byte 2"))
+            (self.directory / name).unlink()
+
+    def test_results_that_are_not_there_are_not_made(self):
+        done = subprocess.run([sys.executable, ROOT / "perf/plot", "--results", self.directory / "resluts"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (1, f"plot: --results {self.directory}/resluts: is no directory\n"))
+        self.assertFalse((self.directory / "resluts").exists())
 
     def test_nothing_to_draw_fails(self):
         done = self.plot()
