@@ -6,6 +6,7 @@
 #include "dataplane/core/encapsulate.hpp"
 #include "dataplane/core/parse.hpp"
 
+#include <bit>
 #include <algorithm>
 #include <cstring>
 
@@ -157,7 +158,7 @@ Refusal Generation::take_slots(const SnapshotRoot &root, std::span<const Service
 
     Forwarding free{};
     free.tenant = Forwarding::kNoTenant;
-    forwarding_.resize(slots.size() + 1, free); // the last stays free: where entries with unknown slots lead
+    forwarding_.resize(std::bit_ceil(slots.size() + 1), free); // the last stays free: where entries with unknown slots lead
     for (std::size_t i = 0; i < slots.size(); ++i) {
         if (slots[i].state == kSlotFree) continue;
         if (auto refusal = check_slot(slots[i], i, services); !refusal.empty()) return refusal;

@@ -91,6 +91,8 @@ class Generation {
     [[nodiscard]] const Forwarding &forwarding_of(wire::u64 value) const noexcept {
         return forwarding_[std::min<wire::u32>(static_cast<wire::u16>(value), slot_count_)];
     }
+    /// What makes an index of any tenant by `&`: that of its slot, if it has a slot of this generation.
+    [[nodiscard]] wire::u32 forwarding_mask() const noexcept { return static_cast<wire::u32>(forwarding_.size() - 1); }
     /// The ids of the segments in use, hops included, ascending.
     [[nodiscard]] std::span<const wire::u64> segment_ids() const noexcept { return segment_ids_; }
     /// The distinct virtual addresses, for the steering program.
@@ -107,7 +109,7 @@ class Generation {
     wire::FlowHashKey hash_key_;
     ServiceTable service_table_;
     std::vector<Service> services_;
-    std::vector<Forwarding> forwarding_; ///< [slot_count + 1]; the last is free
+    std::vector<Forwarding> forwarding_; ///< [slot_count + 1], and more, to a power of two; from slot_count on all are free
     wire::u32 slot_count_;
     std::vector<wire::u64> segment_ids_;
     std::vector<wire::Be32> vips_;

@@ -11,6 +11,8 @@
 #include "dataplane/core/reset.hpp"
 #include "dataplane/core/select.hpp"
 
+#include <type_traits>
+
 namespace fairlead::core {
 
 using namespace wire;
@@ -36,7 +38,7 @@ struct Pipeline::Burst {
 struct Pipeline::Encapsulation {
     const Forwarding *forwardings;
     SlotCounters *slots;
-    u32 slot_count;
+    u32 mask; ///< Generation::forwarding_mask()
     u32 length_max;
 };
 
@@ -122,7 +124,7 @@ inline void Pipeline::follow(const Burst &b, unsigned begin, unsigned count) noe
 /// @param begin of the frames' packets
 /// @return bytes that leave.
 template <class F> u64 Pipeline::encapsulate(const Burst &b, std::span<F> frames, unsigned begin) noexcept {
-    const Encapsulation e{&b.generation.forwarding(0), counters_.slots, b.generation.slot_count(), b.length_max};
+    const Encapsulation e{&b.generation.forwarding(0), counters_.slots, b.generation.forwarding_mask(), b.length_max};
     u64 bytes = 0;
     Packet *packet = &packets_[begin];
     for (F &frame : frames) bytes += encapsulate_sure(b, e, *packet++, frame);
@@ -227,13 +229,14 @@ inline bool follow_entry(const Generation &generation, u64 &value, Packet &packe
 /// Most packets go to the backend of their connection's entry, which is the one for sure.
 /// @return the length of the frame that leaves; 0: none does.
 template <class F>
-[[gnu::always_inline]] inline u32 Pipeline::encapsulate_sure(const Burst &b, const Encapsulation e, Packet &packet, F &frame) noexcept {
+[[gnu::always_inline]] inline u32 Pipeline::encapsulate_sure(const Burst &b, const Encapsulation e, Packet &packet, F &named) noexcept {
     using Access = FrameAccess<F>;
-    if (packet.source != Source::kConnection) [[unlikely]] return encapsulate_any(b, packet, frame);
+    std::conditional_t<std::is_pointer_v<F>, const F, F &> frame = named; // a pointer stays the same whatever is written
+    if (packet.source != Source::kConnection) [[unlikely]] return encapsulate_any(b, packet, named);
     const u32 tenant = packet.tenant;
-    const u32 slot = std::min<u32>(static_cast<u16>(tenant), e.slot_count);
+    const u32 slot = tenant & e.mask; // the tenant's, if that is the tenant of the line there
     const Forwarding &forwarding = e.forwardings[slot];
-    if (forwarding.tenant != tenant) [[unlikely]] return encapsulate_stale(b, packet, frame);
+    if (forwarding.tenant != tenant) [[unlikely]] return encapsulate_stale(b, packet, named);
     const u16 ip_length = packet.ip_length;
     if (!is_sendable(ip_length, Access::headroom(frame), e.length_max, forwarding)) [[unlikely]] return drop_unsendable(b, packet, forwarding), 0;
     const auto leave = [&](u32 outer) {

@@ -32,6 +32,7 @@ Forwarder::Forwarder(Setup setup, const GenerationStore &store)
 
 std::uint16_t Forwarder::decide(const core::Generation *generation, std::span<rte_mbuf *> packets, const PortQueue &queue,
                                 wire::u64 now_ns) noexcept {
+#pragma GCC unroll 8
     for (const rte_mbuf *packet : packets) prefetch_headers(packet, queue);
     pipeline_.set_kernel(queue.twin != nullptr); // an AF_XDP port's steering program has left the kernel its own already
     pipeline_.process(generation, packets, queue.mac, now_ns);
