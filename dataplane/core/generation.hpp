@@ -85,8 +85,9 @@ class Generation {
     [[nodiscard]] wire::u32 slot_count() const noexcept { return slot_count_; }
     /// @param slot below slot_count(), or kNoSlot's stand-in: slot_count() itself, which is free.
     [[nodiscard]] const Forwarding &forwarding(wire::u32 slot) const noexcept { return forwarding_[slot]; }
+    /// Into the second-level cache, as connections.
     /// @param slot any number.
-    [[gnu::always_inline]] void prefetch_forwarding(wire::u16 slot) const noexcept { __builtin_prefetch(&forwarding_of(slot)); }
+    [[gnu::always_inline]] void prefetch_forwarding(wire::u16 slot) const noexcept { __builtin_prefetch(&forwarding_of(slot), 0, 2); }
     /// The slot of a connection entry's value, whatever it says.
     [[nodiscard]] const Forwarding &forwarding_of(wire::u64 value) const noexcept {
         return forwarding_[std::min<wire::u32>(static_cast<wire::u16>(value), slot_count_)];

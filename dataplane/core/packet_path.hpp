@@ -117,7 +117,7 @@ inline void Pipeline::follow(const Burst &b, unsigned begin, unsigned count) noe
     if (b.generation.slot_count() <= kSlotsNearMax) return;
     for (const Packet &packet : packets) {
         b.generation.prefetch_forwarding(packet.slot());
-        __builtin_prefetch(&counters_.slots[packet.slot()], 1);
+        __builtin_prefetch(&counters_.slots[packet.slot()], 0, 2);
     }
 }
 
