@@ -6,6 +6,7 @@
 #include "dataplane/io/memory_supply.hpp"
 #include "dataplane/io/port.hpp"
 #include "perf/pktgen/generator.hpp"
+#include "perf/pktgen/scratch_directory.hpp"
 #include "perf/pktgen/tsc_rate.hpp"
 
 #include <fmt/format.h>
@@ -14,12 +15,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -42,28 +40,9 @@ void take_signals() {
     action.sa_handler = [](int) { stop.store(true, std::memory_order_relaxed); };
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
+    struct sigaction before{};
+    if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr); // nohup
 }
-
-/// The directory that EAL wants for a moment.
-class ScratchDirectory {
-  public:
-    [[nodiscard]] static io::Result<ScratchDirectory> make() {
-        std::string path = (std::filesystem::temp_directory_path() / "fairlead-pktgen-XXXXXX").string();
-        if (::mkdtemp(path.data()) == nullptr) return std::unexpected(fmt::format("cannot make {}: {}", path, std::strerror(errno)));
-        return ScratchDirectory(path);
-    }
-    ScratchDirectory(ScratchDirectory &&other) noexcept : path_(std::exchange(other.path_, {})) {}
-    ScratchDirectory &operator=(ScratchDirectory &&) = delete;
-    ~ScratchDirectory() {
-        std::error_code error;
-        if (!path_.empty()) std::filesystem::remove_all(path_, error);
-    }
-    [[nodiscard]] const std::filesystem::path &path() const { return path_; }
-
-  private:
-    explicit ScratchDirectory(std::filesystem::path path) : path_(std::move(path)) {}
-    std::filesystem::path path_;
-};
 
 struct Plan {
     io::EalOptions eal;
@@ -109,6 +88,13 @@ io::Result<void> start_port(io::Port &port) {
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     return std::unexpected(fmt::format("port {}: the link is down", port.plan().spec.text));
+}
+
+io::Result<io::Eal> start_eal(Plan &plan) {
+    const auto scratch = ScratchDirectory::make(std::filesystem::temp_directory_path());
+    if (!scratch) return std::unexpected(scratch.error());
+    plan.eal.scratch_directory = scratch->path();
+    return io::Eal::start(plan.eal);
 }
 
 io::Result<std::vector<io::Port>> open_ports(const Plan &plan) {
@@ -221,11 +207,8 @@ io::Result<Report> run_session(const Options &options) {
     if (!plan) return std::unexpected(plan.error());
     auto flows = make_flows(options, plan->eal);
     if (!flows) return std::unexpected(flows.error());
-    const auto scratch = ScratchDirectory::make();
-    if (!scratch) return std::unexpected(scratch.error());
-    plan->eal.scratch_directory = scratch->path();
     take_signals();
-    const auto eal = io::Eal::start(plan->eal);
+    const auto eal = start_eal(*plan);
     if (!eal) return std::unexpected(eal.error());
     auto ports = open_ports(*plan);
     if (!ports) return std::unexpected(ports.error());
