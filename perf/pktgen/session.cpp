@@ -6,6 +6,7 @@
 #include "dataplane/io/memory_supply.hpp"
 #include "dataplane/io/port.hpp"
 #include "perf/pktgen/generator.hpp"
+#include "perf/pktgen/interface_claim.hpp"
 #include "perf/pktgen/scratch_directory.hpp"
 #include "perf/pktgen/tsc_rate.hpp"
 
@@ -88,6 +89,17 @@ io::Result<void> start_port(io::Port &port) {
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     return std::unexpected(fmt::format("port {}: the link is down", port.plan().spec.text));
+}
+
+io::Result<std::vector<InterfaceClaim>> claim_interfaces(const Plan &plan) {
+    std::vector<InterfaceClaim> claims;
+    for (const auto &port : plan.ports) {
+        if (port.spec.kind != io::PortKind::kAfXdp) continue;
+        auto claim = InterfaceClaim::make(port.spec.name);
+        if (!claim) return std::unexpected(claim.error());
+        claims.push_back(std::move(*claim));
+    }
+    return claims;
 }
 
 io::Result<io::Eal> start_eal(Plan &plan) {
@@ -210,6 +222,8 @@ io::Result<Report> run_session(const Options &options) {
     take_signals();
     const auto eal = start_eal(*plan);
     if (!eal) return std::unexpected(eal.error());
+    const auto claims = claim_interfaces(*plan); // as late as can be: until the driver attaches its program, others may come
+    if (!claims) return std::unexpected(claims.error());
     auto ports = open_ports(*plan);
     if (!ports) return std::unexpected(ports.error());
     io::end_log_startup();

@@ -59,6 +59,7 @@ services: []
 END
     "$programs/fairlead-dataplane" --port af_xdp:lb --idle backoff --connections 65536 --wide-connections 1024 --forget \
         --runtime-dir "$place/run" >"$place/fairlead-dataplane.log" 2>&1 &
+    dataplane=$!
     "$programs/fairleadd" --config "$place/fairlead.yaml" --state-dir "$place/state" --runtime-dir "$place/run" \
         >"$place/fairleadd.log" 2>&1 &
     wait_until 15 agree_at_all
@@ -70,6 +71,8 @@ pktgen() {
     timeout --kill-after 5 30 "$programs/fairlead-pktgen" --port af_xdp:gen --gateway-mac "$kBalancerMac" --vip "$kVip" \
         --flows "$kFlows" --open-rate 10k --idle backoff --json "$@"
 }
+
+has_program() { [ "$(program_on "$1")" != null ]; }
 
 # meanwhile COMMAND... : a second from now.
 meanwhile() {
@@ -83,6 +86,34 @@ start_balancer || { echo "# the balancer is not ready"; exit 1; }
 fairlead service add web --vip "$kVip" --port 80 --protocol tcp --health none >/dev/null
 for number in 1 2 3; do fairlead backend add web "10.20.0.$((30 + number))" >/dev/null; done
 check "the dataplane has the service" wait_until 10 agree
+
+# Who asks for an interface that somebody uses is refused, and the interface is as it was: the VIP answers.
+refuses() {                    # refuses INTERFACE WORDS
+    local code=0 said
+    said=$("$programs/fairlead-pktgen" --port "af_xdp:$1" --gateway-mac "$kGeneratorMac" --vip "$kVip" --seconds 1 --idle backoff \
+        2>&1 >/dev/null) || code=$?
+    note "refused with exit code $code: $said"
+    [ "$code" -eq 78 ] && [ "$(wc -l <<<"$said")" -eq 1 ] && [[ $said == *"$2"* ]]
+}
+program_on() { ip -json -details link show dev "$1" | jq .[0].xdp.prog.id; }
+answers() {
+    local report
+    report=$(pktgen --rate 1k --seconds 0.3) && same "$(field '.trial | [.sent > 0, .lost] | @csv' "$report")" "true,0"
+}
+before=$(program_on lb)
+check "an interface of a running dataplane is refused" refuses lb "in use by fairlead-dataplane, process $dataplane"
+check "its program stays" same "$(program_on lb)" "$before"
+check "and the VIP answers" answers
+
+long=$place/long.json
+pktgen --rate 1k --seconds 4 >"$long" &
+first=$!
+wait_until 10 has_program gen
+before=$(program_on gen)
+check "so is one of a generator at work" refuses gen "in use by another fairlead-pktgen, process "
+check "whose program stays" same "$(program_on gen)" "$before"
+check "and which ends as it should" wait "$first"
+check "having lost nothing" same "$(field .trial.lost "$(<"$long")")" 0
 
 meanwhile backend add web 10.20.0.34 &
 change=$!
