@@ -212,6 +212,8 @@ std::variant<Options, io::Exit> parse_options(int argc, const char *const *argv)
     Texts texts;
     CLI::App app{"Sends flows through a load balancer and measures what returns: rate, loss, latency, moved flows.", "fairlead-pktgen"};
     app.set_version_flag("--version", FAIRLEAD_VERSION);
+    app.footer("Exit codes: 0 measured; 64 bad options; 69 nothing came back in the whole run; 74 a report could not be written; "
+               "78 it lacks something to start.");
     add_options(app, options, texts);
     try {
         app.parse(argc, argv);
