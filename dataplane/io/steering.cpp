@@ -2,13 +2,13 @@
 #include "dataplane/io/steering.hpp"
 
 #include "dataplane/io/interface.hpp"
+#include "dataplane/io/program_holder.hpp"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -22,36 +22,10 @@ namespace fs = std::filesystem;
 constexpr std::string_view kObjectPrefix = "steer-"; // then the interface's name
 constexpr std::string_view kObjectSuffix = ".bpf.o";
 
-std::string first_line(const fs::path &path) {
-    std::string line;
-    std::ifstream file(path);
-    std::getline(file, line);
-    return line;
-}
-
-/// Whether a process holds a descriptor of this BPF program.
-bool holds_program(const fs::path &process, std::uint32_t program_id) {
-    std::error_code error;
-    for (const auto &descriptor : fs::directory_iterator(process / "fdinfo", error)) {
-        std::ifstream file(descriptor.path());
-        for (std::string line; std::getline(file, line);) {
-            unsigned id = 0;
-            if (std::sscanf(line.c_str(), "prog_id: %u", &id) == 1 && id == program_id) return true;
-        }
-    }
-    return false;
-}
-
 /// The other dataplane process that loaded this program; empty: it is gone. Who merely looks at the program has another name.
 std::string living_owner(std::uint32_t program_id) {
-    const std::string own_name = first_line("/proc/self/comm");
-    const std::string own_number = std::to_string(::getpid());
-    std::error_code error;
-    for (const auto &process : fs::directory_iterator("/proc", error)) {
-        const std::string number = process.path().filename();
-        if (!std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; }) || number == own_number) continue;
-        if (first_line(process.path() / "comm") == own_name && holds_program(process.path(), program_id)) return number;
-    }
+    for (const auto &holder : program_holders(program_id))
+        if (holder.name == own_process_name()) return holder.process;
     return {};
 }
 

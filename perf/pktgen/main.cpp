@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// fairlead-pktgen: exit codes 0 measured, 64 usage, 74 a report could not be written, 78 it lacks something to start.
+/// fairlead-pktgen: exit codes 0 measured, 64 usage, 69 nothing came back, 74 a report could not be written, 78 it lacks something to start.
 #include "dataplane/io/log.hpp"
 #include "perf/pktgen/session.hpp"
 
@@ -30,7 +30,7 @@ int main(int argc, char **argv) {
     const auto report = pktgen::run_session(options);
     if (!report) return fail(report.error(), EX_CONFIG);
     const auto text = options.prints_json ? pktgen::format_json(*report) : pktgen::format_text(*report);
-    int code = 0;
+    int code = pktgen::is_silent(*report) ? EX_UNAVAILABLE : 0; // what may be the cause has been said
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
         code = fail(fmt::format("the report could not be written: {}", std::strerror(errno)), EX_IOERR);
     if (!report->flow_file_error.empty()) code = fail(report->flow_file_error, EX_IOERR);

@@ -6,10 +6,12 @@
 #include <fmt/format.h>
 #include <sysexits.h>
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
+#include <utility>
 
 namespace fairlead::pktgen {
 
@@ -78,6 +80,31 @@ io::Result<double> parse_rate(const std::string &text) {
     return number;
 }
 
+/// CLI::Range lets "nan" pass, which is neither below nor above.
+CLI::Validator number_in(double min, double max) {
+    const auto check = [min, max](std::string &text) -> std::string {
+        char *end = nullptr;
+        const double number = std::strtod(text.c_str(), &end);
+        if (!text.empty() && *end == '\0' && number >= min && number <= max) return {};
+        return fmt::format("'{}' is no number from {} to {}", text, min, max);
+    };
+    return {check, fmt::format("FLOAT in [{} - {}]", min, max)};
+}
+
+/// CLI::CheckedTransformer tells of its table's insides when a name is not in it.
+template <typename Value>
+CLI::Validator one_of(const std::vector<std::pair<std::string, Value>> &choices) {
+    std::string names;
+    for (const auto &[name, value] : choices) names += (names.empty() ? "" : ", ") + name;
+    const auto transform = [choices, names](std::string &text) -> std::string {
+        const auto found = std::ranges::find(choices, text, &std::pair<std::string, Value>::first);
+        if (found == choices.end()) return fmt::format("'{}' is not one of {}", text, names);
+        text = std::to_string(static_cast<int>(found->second));
+        return {};
+    };
+    return {transform, names};
+}
+
 /// What is given as text and has an error of its own.
 struct Texts {
     std::string port, return_port, gateway_mac, vip, source_network, rate = "max", open_rate, lcores;
@@ -87,7 +114,7 @@ struct Texts {
 
 void add_options(CLI::App &app, Options &options, Texts &texts) {
     constexpr const char *kPorts = "af_xdp:IFACE, pcap:rx=FILE,tx=FILE, ring:NAME, null or pci:ADDRESS";
-    const CLI::Range seconds(kSecondsMin, kSecondsMax);
+    const CLI::Validator seconds = number_in(kSecondsMin, kSecondsMax);
     app.add_option("--port", texts.port, fmt::format("where packets are sent, and where they return: {}; af_xdp takes every packet that comes to IFACE", kPorts))
         ->required();
     app.add_option("--return-port", texts.return_port, "where they return as well, such as a backend's place; default: --port alone");
@@ -95,7 +122,7 @@ void add_options(CLI::App &app, Options &options, Texts &texts) {
     app.add_option("--vip", texts.vip, "IPv4 address that is balanced")->required();
     app.add_option("--vip-port", options.vip_port, "its port")->check(CLI::Range(1, 65535))->capture_default_str();
     app.add_option("--protocol", options.protocol, "tcp or udp")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, Protocol>{{"tcp", Protocol::kTcp}, {"udp", Protocol::kUdp}}))
+        ->transform(one_of<Protocol>({{"tcp", Protocol::kTcp}, {"udp", Protocol::kUdp}}))
         ->option_text("tcp|udp=tcp");
     app.add_option("--source-network", texts.source_network, "the clients' addresses; default: 198.18.0.0/16");
     app.add_option("--flows", options.flow_count, "open at once; each begins with a SYN, and its packets are drawn at random")
@@ -105,27 +132,26 @@ void add_options(CLI::App &app, Options &options, Texts &texts) {
         ->capture_default_str();
     app.add_flag("--imix", texts.is_imix, "frames of 64, 594 and 1518 bytes, 7:4:1")->excludes("--size");
     app.add_option("--syn", options.syn_percent, "percent of packets that open a new flow (with TCP: a SYN), while the oldest ends")
-        ->check(CLI::Range(0.0, 100.0))
+        ->check(number_in(0, 100))
         ->capture_default_str();
     app.add_option("--rate", texts.rate, "packets a second, such as 250k or 1.5M, or max; with --search the highest to try")
         ->capture_default_str();
     app.add_option("--open-rate", texts.open_rate, "at which the flows open before anything is measured; default: --rate, but at most 100k");
     app.add_option("--seconds", options.seconds, "how long to send")->check(seconds)->capture_default_str();
     app.add_flag("--search", options.searches, "find the throughput (RFC 2544, section 26.1): the highest rate without more than --loss");
-    app.add_option("--loss", options.loss_percent, "percent that may be lost in a trial")->check(CLI::Range(0.0, 99.0))->capture_default_str();
+    app.add_option("--loss", options.loss_percent, "percent that may be lost in a trial")->check(number_in(0, 99))->capture_default_str();
     app.add_option("--trial-seconds", options.trial_seconds, "how long a trial sends")->check(seconds)->capture_default_str();
     app.add_option("--resolution", options.resolution_percent, "percent to which the throughput is to be known")
-        ->check(CLI::Range(0.01, 50.0))
+        ->check(number_in(0.01, 50))
         ->capture_default_str();
     app.add_flag("--json", options.prints_json, "the report as one JSON object");
     app.add_option("--flow-file", options.flow_file, "write what became of each flow there, as CSV");
     app.add_option("--lcores", texts.lcores, "the CPU to run on");
     app.add_option("--idle", options.idle, "poll: never sleep; backoff: sleep while nothing is due, for CPUs that are shared")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, io::Idle>{{"poll", io::Idle::kPoll}, {"backoff", io::Idle::kBackoff}}))
+        ->transform(one_of<io::Idle>({{"poll", io::Idle::kPoll}, {"backoff", io::Idle::kBackoff}}))
         ->option_text("poll|backoff=poll");
     app.add_option("--hugepages", options.hugepages, "auto: where enough are free")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, io::HugepageUse>{
-            {"auto", io::HugepageUse::kAuto}, {"on", io::HugepageUse::kOn}, {"off", io::HugepageUse::kOff}}))
+        ->transform(one_of<io::HugepageUse>({{"auto", io::HugepageUse::kAuto}, {"on", io::HugepageUse::kOn}, {"off", io::HugepageUse::kOff}}))
         ->option_text("auto|on|off=auto");
 }
 
@@ -186,6 +212,8 @@ std::variant<Options, io::Exit> parse_options(int argc, const char *const *argv)
     Texts texts;
     CLI::App app{"Sends flows through a load balancer and measures what returns: rate, loss, latency, moved flows.", "fairlead-pktgen"};
     app.set_version_flag("--version", FAIRLEAD_VERSION);
+    app.footer("Exit codes: 0 measured; 64 bad options; 69 nothing came back in the whole run; 74 a report could not be written; "
+               "78 it lacks something to start.");
     add_options(app, options, texts);
     try {
         app.parse(argc, argv);

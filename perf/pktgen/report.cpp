@@ -25,12 +25,14 @@ std::string format_address(wire::u32 address) {
     return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
 }
 
+std::string format_mac(const core::MacAddress &mac) { return fmt::format("{:02x}", fmt::join(mac, ":")); }
+
 std::string format_backend(wire::u64 backend) {
     if (backend == 0) return "unknown";
     if ((backend & kIsMac) == 0) return format_address(static_cast<wire::u32>(backend));
-    std::string text;
-    for (int shift = 40; shift >= 0; shift -= 8) text += fmt::format("{}{:02x}", shift == 40 ? "" : ":", backend >> shift & 255);
-    return text;
+    core::MacAddress mac{};
+    for (std::size_t i = 0; i < mac.size(); ++i) mac[i] = static_cast<wire::u8>(backend >> (40 - 8 * i));
+    return format_mac(mac);
 }
 
 std::string format_rate(double pps) {
@@ -56,7 +58,8 @@ void add_opening(Text out, const Report &report) {
 }
 
 void add_search(Text out, const Report &report) {
-    for (const auto &step : report.steps) fmt::format_to(out, "{}\n", format_step(step));
+    if (!report.steps_are_shown)
+        for (const auto &step : report.steps) fmt::format_to(out, "{}\n", format_step(step));
     const auto &search = *report.search;
     std::string note;
     if (search.is_at_rate_max()) note = "; it is the highest rate that was to be tried";
@@ -77,7 +80,11 @@ void add_latency(Text out, const LatencyHistogram &latency) {
 
 void add_backends(Text out, const Report &report) {
     if (report.backends.empty() && report.unknown_flows == 0) return;
-    fmt::format_to(out, "backends   {}:", report.backends.size());
+    wire::u64 known = report.unknown_flows;
+    for (const auto &[backend, flows] : report.backends) known += flows;
+    fmt::format_to(out, "backends   {}", report.backends.size());
+    if (known != report.trial.flows.flows) fmt::format_to(out, ", of the {} flows that returned something and are still on record", known);
+    fmt::format_to(out, ":");
     std::size_t shown = 0;
     for (const auto &[backend, flows] : report.backends) {
         if (shown++ == kBackendsShownMax) {
@@ -117,6 +124,21 @@ Json json_of(const Trial &trial) {
 
 bool has_fallen_behind(const Trial &trial) noexcept {
     return trial.asked_pps != 0 && trial.achieved_pps() < trial.asked_pps * RateSearch::kReachedShare;
+}
+
+bool is_silent(const Report &report) noexcept {
+    return report.expects_return && report.came_back == 0 && report.opening.sent + report.trial.sent != 0;
+}
+
+std::string explain_silence(const Report &report) {
+    const auto &options = report.options;
+    const auto others = report.opening.unrecognised;
+    return fmt::format("nothing came back of {} packets{}: is {} the balancer's address on this link (--gateway-mac), does it have a service "
+                       "{}:{}/{} with a backend that is up, and is the backends' next hop {}, which is {}?",
+                       report.opening.sent, others != 0 ? fmt::format(" ({} came that are not ours)", others) : "",
+                       format_mac(options.gateway_mac), format_address(options.vip), options.vip_port,
+                       options.protocol == Protocol::kTcp ? "tcp" : "udp", format_mac(report.return_mac),
+                       options.return_port ? options.return_port->text : options.port.text);
 }
 
 std::string format_step(const SearchStep &step) {

@@ -6,20 +6,21 @@
 #include "dataplane/io/memory_supply.hpp"
 #include "dataplane/io/port.hpp"
 #include "perf/pktgen/generator.hpp"
+#include "perf/pktgen/interface_claim.hpp"
+#include "perf/pktgen/scratch_directory.hpp"
 #include "perf/pktgen/tsc_rate.hpp"
 
 #include <fmt/format.h>
 #include <rte_ethdev.h>
 #include <rte_launch.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -42,28 +43,9 @@ void take_signals() {
     action.sa_handler = [](int) { stop.store(true, std::memory_order_relaxed); };
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
+    struct sigaction before{};
+    if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr); // nohup
 }
-
-/// The directory that EAL wants for a moment.
-class ScratchDirectory {
-  public:
-    [[nodiscard]] static io::Result<ScratchDirectory> make() {
-        std::string path = (std::filesystem::temp_directory_path() / "fairlead-pktgen-XXXXXX").string();
-        if (::mkdtemp(path.data()) == nullptr) return std::unexpected(fmt::format("cannot make {}: {}", path, std::strerror(errno)));
-        return ScratchDirectory(path);
-    }
-    ScratchDirectory(ScratchDirectory &&other) noexcept : path_(std::exchange(other.path_, {})) {}
-    ScratchDirectory &operator=(ScratchDirectory &&) = delete;
-    ~ScratchDirectory() {
-        std::error_code error;
-        if (!path_.empty()) std::filesystem::remove_all(path_, error);
-    }
-    [[nodiscard]] const std::filesystem::path &path() const { return path_; }
-
-  private:
-    explicit ScratchDirectory(std::filesystem::path path) : path_(std::move(path)) {}
-    std::filesystem::path path_;
-};
 
 struct Plan {
     io::EalOptions eal;
@@ -111,6 +93,24 @@ io::Result<void> start_port(io::Port &port) {
     return std::unexpected(fmt::format("port {}: the link is down", port.plan().spec.text));
 }
 
+io::Result<std::vector<InterfaceClaim>> claim_interfaces(const Plan &plan) {
+    std::vector<InterfaceClaim> claims;
+    for (const auto &port : plan.ports) {
+        if (port.spec.kind != io::PortKind::kAfXdp) continue;
+        auto claim = InterfaceClaim::make(port.spec.name);
+        if (!claim) return std::unexpected(claim.error());
+        claims.push_back(std::move(*claim));
+    }
+    return claims;
+}
+
+io::Result<io::Eal> start_eal(Plan &plan) {
+    const auto scratch = ScratchDirectory::make(std::filesystem::temp_directory_path());
+    if (!scratch) return std::unexpected(scratch.error());
+    plan.eal.scratch_directory = scratch->path();
+    return io::Eal::start(plan.eal);
+}
+
 io::Result<std::vector<io::Port>> open_ports(const Plan &plan) {
     std::vector<io::Port> ports;
     for (const auto &port_plan : plan.ports) {
@@ -123,12 +123,17 @@ io::Result<std::vector<io::Port>> open_ports(const Plan &plan) {
     return ports;
 }
 
+bool can_receive(const io::PortSpec &spec) {
+    if (spec.kind == io::PortKind::kNull) return false; // it receives without end what nobody sent
+    return spec.kind != io::PortKind::kPcap || !spec.rx_file.empty();
+}
+
 Generator::Setup make_setup(const Options &options, std::span<const io::Port> ports) {
     Generator::Setup setup{.send_port = ports.front().id(), .pool = ports.front().pool(0), .receive_queues = {}, .templates = {},
                            .sizes = {}, .opening_share = options.syn_percent / 100, .idle = options.idle,
                            .ticks_per_s = measure_tsc_rate()};
     for (const auto &port : ports) {
-        if (port.plan().spec.kind == io::PortKind::kNull) continue; // receives without end what nobody sent
+        if (!can_receive(port.plan().spec)) continue;
         for (unsigned queue = 0; queue < port.plan().queue_count; ++queue)
             setup.receive_queues.push_back({port.id(), static_cast<std::uint16_t>(queue)});
     }
@@ -159,12 +164,20 @@ io::Result<FlowTable> make_flows(const Options &options, const io::EalOptions &e
                            available - std::min(available, taken));
 }
 
+bool is_one_file(int left, int right) {
+    struct stat a{}, b{};
+    return ::fstat(left, &a) == 0 && ::fstat(right, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 /// The measurement, on a thread of its own.
 class Measurement {
   public:
-    Measurement(const Options &options, FlowTable flows, Generator::Setup setup)
+    Measurement(const Options &options, FlowTable flows, Generator::Setup setup, const core::MacAddress &return_mac)
         : flows_(std::move(flows)), generator_(std::move(setup), flows_, stop) {
         report_.options = options;
+        report_.expects_return = can_receive(options.return_port.value_or(options.port)) || can_receive(options.port);
+        report_.return_mac = return_mac;
+        report_.steps_are_shown = !options.prints_json && is_one_file(STDOUT_FILENO, STDERR_FILENO);
     }
 
     [[nodiscard]] Report run() {
@@ -184,11 +197,26 @@ class Measurement {
     void measure() {
         const auto &options = report_.options;
         report_.opening = generator_.open_flows(options.open_rate_pps);
+        report_.came_back = report_.opening.returned + report_.opening.stale;
+        if (is_silent(report_)) std::fputs(("fairlead-pktgen: " + explain_silence(report_) + "\n").c_str(), stderr);
         if (options.searches) search();
-        else report_.trial = generator_.run_trial(options.rate_pps, options.seconds);
+        else keep(run_trial(options.rate_pps, options.seconds));
         report_.was_interrupted = stop.load(std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] Trial run_trial(double rate_pps, double seconds) {
+        const Trial trial = generator_.run_trial(rate_pps, seconds);
+        report_.came_back += trial.returned + trial.stale;
+        return trial;
+    }
+
+    /// For the report, with the backends that its flows came back from: before the next trial takes their records.
+    void keep(const Trial &trial) {
+        report_.trial = trial;
+        report_.backends.clear();
+        report_.unknown_flows = 0;
         for (const auto &record : flows_.records()) {
-            if (!record.has_returned) continue;
+            if (record.returned == 0) continue;
             if (record.backend != 0) ++report_.backends[record.backend];
             else ++report_.unknown_flows;
         }
@@ -198,13 +226,13 @@ class Measurement {
         const auto &options = report_.options;
         RateSearch search({.rate_max_pps = options.rate_pps, .loss_percent = options.loss_percent, .resolution_percent = options.resolution_percent});
         while (const auto rate_pps = search.next_pps()) {
-            const Trial trial = generator_.run_trial(*rate_pps, options.trial_seconds);
+            const Trial trial = run_trial(*rate_pps, options.trial_seconds);
             if (stop.load(std::memory_order_relaxed)) break; // cut short: evidence for nothing
             const auto before_pps = search.throughput_pps();
             const bool passed = search.judge(trial.outcome());
             report_.steps.push_back({.asked_pps = *rate_pps, .outcome = trial.outcome(), .receive_missed = trial.receive_missed, .passed = passed});
             if (!options.prints_json) std::fputs((format_step(report_.steps.back()) + "\n").c_str(), stderr);
-            if (search.throughput_pps() > before_pps || search.throughput_pps() == 0) report_.trial = trial;
+            if (search.throughput_pps() > before_pps || search.throughput_pps() == 0) keep(trial);
         }
         report_.search = search;
     }
@@ -221,16 +249,15 @@ io::Result<Report> run_session(const Options &options) {
     if (!plan) return std::unexpected(plan.error());
     auto flows = make_flows(options, plan->eal);
     if (!flows) return std::unexpected(flows.error());
-    const auto scratch = ScratchDirectory::make();
-    if (!scratch) return std::unexpected(scratch.error());
-    plan->eal.scratch_directory = scratch->path();
     take_signals();
-    const auto eal = io::Eal::start(plan->eal);
+    const auto eal = start_eal(*plan);
     if (!eal) return std::unexpected(eal.error());
+    const auto claims = claim_interfaces(*plan); // as late as can be: until the driver attaches its program, others may come
+    if (!claims) return std::unexpected(claims.error());
     auto ports = open_ports(*plan);
     if (!ports) return std::unexpected(ports.error());
     io::end_log_startup();
-    return Measurement(options, std::move(*flows), make_setup(options, *ports)).run();
+    return Measurement(options, std::move(*flows), make_setup(options, *ports), ports->back().mac()).run();
 }
 
 } // namespace fairlead::pktgen

@@ -59,6 +59,7 @@ services: []
 END
     "$programs/fairlead-dataplane" --port af_xdp:lb --idle backoff --connections 65536 --wide-connections 1024 --forget \
         --runtime-dir "$place/run" >"$place/fairlead-dataplane.log" 2>&1 &
+    dataplane=$!
     "$programs/fairleadd" --config "$place/fairlead.yaml" --state-dir "$place/state" --runtime-dir "$place/run" \
         >"$place/fairleadd.log" 2>&1 &
     wait_until 15 agree_at_all
@@ -70,6 +71,10 @@ pktgen() {
     timeout --kill-after 5 30 "$programs/fairlead-pktgen" --port af_xdp:gen --gateway-mac "$kBalancerMac" --vip "$kVip" \
         --flows "$kFlows" --open-rate 10k --idle backoff --json "$@"
 }
+
+# From then on its program is the one that it keeps.
+sent_by() { ip -json -stats link show dev "$1" | jq .[0].stats64.tx.packets; }
+sends() { [ "$(sent_by "$1")" -gt "$sent_before" ]; }
 
 # meanwhile COMMAND... : a second from now.
 meanwhile() {
@@ -84,6 +89,35 @@ fairlead service add web --vip "$kVip" --port 80 --protocol tcp --health none >/
 for number in 1 2 3; do fairlead backend add web "10.20.0.$((30 + number))" >/dev/null; done
 check "the dataplane has the service" wait_until 10 agree
 
+# Who asks for an interface that somebody uses is refused, and the interface is as it was: the VIP answers.
+refuses() {                    # refuses INTERFACE WORDS
+    local code=0 said
+    said=$("$programs/fairlead-pktgen" --port "af_xdp:$1" --gateway-mac "$kGeneratorMac" --vip "$kVip" --seconds 1 --idle backoff \
+        2>&1 >/dev/null) || code=$?
+    note "refused with exit code $code: $said"
+    [ "$code" -eq 78 ] && [ "$(wc -l <<<"$said")" -eq 1 ] && [[ $said == *"$2"* ]]
+}
+program_on() { ip -json -details link show dev "$1" | jq .[0].xdp.prog.id; }
+answers() {
+    local report
+    report=$(pktgen --rate 1k --seconds 0.3) && same "$(field '.trial | [.sent > 0, .lost] | @csv' "$report")" "true,0"
+}
+before=$(program_on lb)
+check "an interface of a running dataplane is refused" refuses lb "in use by fairlead-dataplane, process $dataplane"
+check "its program stays" same "$(program_on lb)" "$before"
+check "and the VIP answers" answers
+
+long=$place/long.json
+sent_before=$(($(sent_by gen) + 100))
+pktgen --rate 1k --seconds 4 >"$long" &
+first=$!
+wait_until 10 sends gen
+before=$(program_on gen)
+check "so is one of a generator at work" refuses gen "in use by another fairlead-pktgen, process "
+check "whose program stays" same "$(program_on gen)" "$before"
+check "and which ends as it should" wait "$first"
+check "having lost nothing" same "$(field .trial.lost "$(<"$long")")" 0
+
 meanwhile backend add web 10.20.0.34 &
 change=$!
 report=$(pktgen --rate "$kRate" --seconds 3 --syn 2)
@@ -97,6 +131,7 @@ check "every flow's first packet returns" same "$(field '.opening.returned' "$re
 check "the generator keeps its rate" compare "$(trial .achieved_pps)" ">=" "$kRate * 0.9"
 check "everything returns" same "$(trial .lost)" 0
 check "nothing returns twice" same "$(trial .duplicates)" 0
+check "the backends' flows are those of the trial" same "$(field '[.backends[].flows] | add' "$report")" "$(trial .flows.sent)"
 check "no flow moves" same "$(trial .flows.moved)" 0
 check "latencies are reported, in order" same \
     "$(field '.trial.latency_ns | .min > 0 and ([.min, .p50, .p90, .p99, ."p99.9", .max] | . == sort)' "$report")" true
@@ -121,4 +156,14 @@ report=$(pktgen --search --loss 0 --rate 400k --trial-seconds 0.4 --resolution 2
 note "search: $(jq -c .search <<<"$report")"
 check "a search ends with a throughput" compare "$(field .search.throughput_pps "$report")" ">" 0
 check "the trial at that rate lost nothing" same "$(trial .lost)" 0
+report=$("$programs/fairlead-pktgen" --port af_xdp:gen --gateway-mac "$kBalancerMac" --vip "$kVip" --flows 10 --idle backoff \
+    --search --rate 5k --trial-seconds 0.2 --resolution 25 2>&1)
+trials=$(sed -n 's/.*, \([0-9]*\) trials of .*/\1/p' <<<"$report")
+check "each trial of a search is shown once" same "$(grep -c '^trial ' <<<"$report")" "$trials"
+code=0
+said=$("$programs/fairlead-pktgen" --port af_xdp:gen --gateway-mac "$kBalancerMac" --vip 198.51.100.99 --flows 10 --idle backoff \
+    --rate 1k --seconds 0.2 2>&1 >/dev/null) || code=$?
+note "$said"
+check "that nothing comes back is an exit code" same "$code" 69
+check "and a line that names the likely causes" grep -q "nothing came back of 10 packets.*198.51.100.99:80/tcp" <<<"$said"
 finish

@@ -103,13 +103,21 @@ TEST(PktgenOptions, BadOnesAreOneLineThatNamesThemAndAUsageError) {
         {"--rate", "fast"},           {"--rate", "5G"},             {"--rate", "nan"},             {"--open-rate", "-1k"},
         {"--seconds", "0"},           {"--loss", "1"},              {"--resolution", "1"},         {"--trial-seconds", "1"},
         {"--lcores", "0,1"},          {"--lcores", "x"},            {"--idle", "sleep"},           {"--hugepages", "2M"},
-        {"--unknown", "1"},
+        {"--seconds", "nan"},         {"--seconds", "inf"},         {"--seconds", "5s"},           {"--seconds", ""},
+        {"--syn", "nan"},             {"--rate", "inf"},            {"--protocol", "0"},           {"--unknown", "1"},
     };
     for (const auto &arguments : cases) {
         const auto parsed = parse_more(arguments);
         expect_one_line(parsed, arguments[1]);
         EXPECT_NE(parsed.said.find(arguments[0]), std::string::npos) << parsed.said;
     }
+    for (const char *name : {"--loss", "--trial-seconds", "--resolution"})
+        for (const char *number : {"nan", "-nan", "inf", "-inf", "-1", "1e9"}) {
+            const auto parsed = parse_more({"--search", name, number});
+            expect_one_line(parsed, name);
+            EXPECT_NE(parsed.said.find(std::string(name) + ": '" + number + "' is no number from "), std::string::npos) << parsed.said;
+        }
+    EXPECT_EQ(parse_more({"--protocol", "sctp"}).said, "fairlead-pktgen: --protocol: 'sctp' is not one of tcp, udp\n");
     expect_one_line(parse_more({"--size", "64", "--imix"}), "two sizes");
     expect_one_line(parse_more({"--search", "--seconds", "5"}), "two durations");
     expect_one_line(parse_more({"--flows", "100000", "--source-network", "10.0.0.1/32"}), "more flows than clients");

@@ -54,6 +54,49 @@ TEST(Report, OfASearchSaysBetweenWhichRatesTheThroughputIs) {
     EXPECT_TRUE(contains(text, "; it is this or more, the generator fell behind above it; the device lost more at 2.00 kpps\n")) << text;
 }
 
+TEST(Report, ShowsTheTrialsOfASearchOnce) {
+    auto report = sample();
+    report.search = RateSearch({.rate_max_pps = 1000});
+    report.search->judge({.achieved_pps = 1000, .sent = 1000, .returned = 1000});
+    report.steps.push_back({.asked_pps = 1000, .outcome = {.achieved_pps = 1000, .sent = 1000, .returned = 1000}, .receive_missed = 0, .passed = true});
+    EXPECT_TRUE(contains(format_text(report), "\ntrial "));
+    report.steps_are_shown = true;
+    EXPECT_FALSE(contains(format_text(report), "\ntrial "));
+    EXPECT_TRUE(contains(format_text(report), "1 trials of")) << format_text(report);
+}
+
+TEST(Report, SaysOfWhichFlowsTheBackendsAreWhereNotOfAll) {
+    auto report = sample();
+    report.trial.flows.flows = 12;
+    EXPECT_TRUE(contains(format_text(report), "backends   2, of the 10 flows that returned something and are still on record: 10.20"));
+    report.unknown_flows = 2;
+    EXPECT_TRUE(contains(format_text(report), "backends   2: 10.20")) << format_text(report);
+}
+
+TEST(Report, IsSilentIfSomethingCouldHaveReturnedAndNothingDid) {
+    auto report = sample();
+    EXPECT_TRUE(is_silent(report));
+    report.expects_return = false;
+    EXPECT_FALSE(is_silent(report)) << "no port receives";
+    report.expects_return = true;
+    report.came_back = 1;
+    EXPECT_FALSE(is_silent(report));
+    EXPECT_FALSE(is_silent(Report{})) << "nothing was sent";
+}
+
+TEST(Report, NamesTheLikelyCausesOfSilence) {
+    auto report = sample();
+    report.options.gateway_mac = {2, 0, 0, 0, 0, 0x0a};
+    report.options.vip = 0xc633640a;
+    report.return_mac = {2, 0, 0, 0, 0, 1};
+    report.opening.unrecognised = 3;
+    const auto text = explain_silence(report);
+    for (const char *part : {"nothing came back of 10 packets", "(3 came that are not ours)", "02:00:00:00:00:0a", "198.51.100.10:80/tcp",
+                             "02:00:00:00:00:01", "which is null?"})
+        EXPECT_TRUE(contains(text, part)) << text;
+    EXPECT_FALSE(contains(text, "\n"));
+}
+
 TEST(Report, IsTheSameInJson) {
     auto report = sample();
     report.search = RateSearch({.rate_max_pps = 1000});
