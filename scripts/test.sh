@@ -8,7 +8,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=packages.sh
 source "$root/scripts/packages.sh"
 
-readonly kPhases=(meson sanitizers lab package demo)
+readonly kPhases=(meson sanitizers lab package vm demo)
 usage() {
     cat <<END
 usage: scripts/test.sh [PHASE...]
@@ -19,7 +19,7 @@ phases=()
 for argument in "$@"; do
     case $argument in
         -h | --help) usage; exit 0 ;;
-        meson | sanitizers | lab | package | demo) phases+=("$argument") ;;
+        meson | sanitizers | lab | package | vm | demo) phases+=("$argument") ;;
         *) echo "test: unknown phase '$argument'" >&2; usage >&2; exit 2 ;;
     esac
 done
@@ -103,6 +103,11 @@ if wants package; then
     else
         failed_step package "does not build, or lintian complains"
     fi
+fi
+if wants vm; then
+    step "vm: NICs in a guest of Debian's 6.1 kernel"
+    install_packages vm
+    run_tap vm "$root/tests/vm/run.sh" --no-install
 fi
 if wants demo; then
     step "demo"
