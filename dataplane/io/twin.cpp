@@ -161,8 +161,7 @@ Twin::Taken Twin::take_from_kernel() noexcept {
 }
 
 void Twin::sleep() noexcept {
-    is_asleep_.store(true, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_seq_cst); // see wake()
+    is_asleep_.exchange(true, std::memory_order_acq_rel); // see wake()
     bool has_work = stops_.load(std::memory_order_relaxed);
     for (const auto &ring : to_kernel_) has_work = has_work || !ring->is_empty();
     if (!has_work) {
@@ -173,7 +172,7 @@ void Twin::sleep() noexcept {
         // An interface that someone has deleted is readable for ever and gives nothing.
         if ((polled[0].revents & POLLERR) != 0) std::this_thread::sleep_for(kWaitForRoom);
     }
-    is_asleep_.store(false, std::memory_order_relaxed);
+    is_asleep_.exchange(false, std::memory_order_acq_rel);
 }
 
 } // namespace fairlead::io
