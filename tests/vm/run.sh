@@ -62,7 +62,8 @@ case $root in
 esac
 export FAIRLEAD_PROGRAMS=${FAIRLEAD_PROGRAMS:-$root/build/bin}
 [ -x "$FAIRLEAD_PROGRAMS/fairlead-dataplane" ] || { echo "vm: no programs in $FAIRLEAD_PROGRAMS; scripts/build.sh makes them" >&2; exit 2; }
-if grep -qs -- -march=native "$FAIRLEAD_PROGRAMS/../build.ninja"; then
+built_for=$(meson introspect "$FAIRLEAD_PROGRAMS/.." --buildoptions 2>/dev/null | jq -r '.[] | select(.name == "cpu").value' || true)
+if [ "$built_for" = native ]; then
     echo "vm: $FAIRLEAD_PROGRAMS is built for this machine's CPU, the guest's has x86-64-v3; scripts/build.sh --cpu x86-64-v3 --directory DIR, FAIRLEAD_PROGRAMS=DIR/bin" >&2
     exit 2
 fi

@@ -21,6 +21,9 @@
 namespace fairlead::io {
 namespace {
 
+/// A counter that the twin's thread writes.
+wire::u64 counted(const wire::u64 &counter) { return __atomic_load_n(&counter, __ATOMIC_RELAXED); }
+
 using namespace test;
 using Bytes = std::vector<std::byte>;
 
@@ -93,9 +96,9 @@ TEST_F(TwinTest, TheKernelAnswersArpThroughIt) {
         EXPECT_EQ(std::memcmp(&answer[6], kMac.data(), 6), 0);
         EXPECT_EQ(static_cast<unsigned>(answer[21]), 2U) << "an ARP reply";
     }
-    EXPECT_TRUE(eventually([&] { return __atomic_load_n(&counters_.to_kernel_packets, __ATOMIC_RELAXED) == 2; }));
-    EXPECT_GE(counters_.from_kernel_packets, 2U);
-    EXPECT_EQ(counters_.to_kernel_refused, 0U);
+    EXPECT_TRUE(eventually([&] { return counted(counters_.to_kernel_packets) == 2; }));
+    EXPECT_GE(counted(counters_.from_kernel_packets), 2U);
+    EXPECT_EQ(counted(counters_.to_kernel_refused), 0U);
 }
 
 TEST_F(TwinTest, TheKernelResolvesNeighboursThroughIt) {
@@ -127,8 +130,8 @@ TEST_F(TwinTest, WhatTheKernelDoesNotTakeIsCounted) {
     ASSERT_TRUE(run("ip link set fl-t5 down"));
     ASSERT_TRUE(twin->give_kernel(0, arp_request("10.99.0.9", "10.99.0.1")));
     twin->wake();
-    EXPECT_TRUE(eventually([&] { return __atomic_load_n(&counters_.to_kernel_refused, __ATOMIC_RELAXED) == 1; }));
-    EXPECT_EQ(counters_.to_kernel_packets, 0U);
+    EXPECT_TRUE(eventually([&] { return counted(counters_.to_kernel_refused) == 1; }));
+    EXPECT_EQ(counted(counters_.to_kernel_packets), 0U);
 }
 
 TEST_F(TwinTest, AFloodIsTakenOrRefusedButNeverLostWithoutAWord) {
@@ -143,7 +146,7 @@ TEST_F(TwinTest, AFloodIsTakenOrRefusedButNeverLostWithoutAWord) {
     twin->wake();
     EXPECT_EQ(given + full, 100'000U);
     EXPECT_TRUE(eventually([&] {
-        return __atomic_load_n(&counters_.to_kernel_packets, __ATOMIC_RELAXED) + __atomic_load_n(&counters_.to_kernel_refused, __ATOMIC_RELAXED) == given;
+        return counted(counters_.to_kernel_packets) + counted(counters_.to_kernel_refused) == given;
     }));
 }
 
