@@ -62,7 +62,8 @@ template <class F> void Pipeline::process_without_generation(std::span<F> frames
     for (unsigned i = 0; i < burst_size_; ++i) {
         add(counters_.worker->received_bytes, FrameAccess<F>::length(frames[i]));
         packets_[i].begin();
-        leave_to_kernel(packets_[i], DropReason::no_snapshot);
+        if (FrameAccess<F>::is_whole(frames[i])) leave_to_kernel(packets_[i], DropReason::no_snapshot);
+        else drop(packets_[i], DropReason::segmented);
     }
 }
 

@@ -122,6 +122,8 @@ void Pipeline::drop(Packet &packet, DropReason reason) noexcept {
 
 void Pipeline::leave_to_kernel(Packet &packet, DropReason otherwise) noexcept {
     if (!has_kernel_) return drop(packet, otherwise);
+    if (kernel_room_ == 0) return drop(packet, DropReason::kernel_full);
+    --kernel_room_;
     ++not_forwarded_;
     packet.verdict = Verdict::kKernel;
     add(counters_.worker->kernel_packets);

@@ -75,8 +75,12 @@ class Pipeline {
     /// packets drop, and the entries stay, until the control plane has said what it knows. A lost packet is sent again.
     void hold_unknown(bool holds) noexcept { holds_unknown_ = holds; }
 
-    /// Whether what is for no VIP in the bursts to come can be handed to the kernel.
-    void set_kernel(bool has_kernel) noexcept { has_kernel_ = has_kernel; }
+    /// Whether what is for no VIP in the bursts to come can be handed to the kernel, and how many packets of it: the rest drops as
+    /// kernel_full.
+    void set_kernel(bool has_kernel, wire::u64 room) noexcept {
+        has_kernel_ = has_kernel;
+        kernel_room_ = room;
+    }
 
     /// Counts a drop that happened outside (a full queue, a frame that is no frame).
     void count_drop(wire::DropReason reason) noexcept;
@@ -131,6 +135,7 @@ class Pipeline {
     wire::u64 housekept_ns_ = 0;
     wire::u32 mtu_;
     bool has_kernel_;
+    wire::u64 kernel_room_ = ~wire::u64{0}; ///< packets; without end, unless set_kernel() has said otherwise
     bool holds_unknown_ = false;
     unsigned burst_size_ = 0;
     std::array<Packet, kBurstSizeMax> packets_;

@@ -34,7 +34,8 @@ std::uint16_t Forwarder::decide(const core::Generation *generation, std::span<rt
                                 wire::u64 now_ns) noexcept {
 #pragma GCC unroll 8
     for (const rte_mbuf *packet : packets) prefetch_headers(packet, queue);
-    pipeline_.set_kernel(queue.twin != nullptr); // an AF_XDP port's steering program has left the kernel its own already
+    // Without a twin: an AF_XDP port's steering program has left the kernel its own already.
+    pipeline_.set_kernel(queue.twin != nullptr, queue.twin != nullptr ? queue.twin->room_to_kernel(queue.worker) : 0);
     pipeline_.process(generation, packets, queue.mac, now_ns);
     if (pipeline_.not_forwarded() == 0) [[likely]] return static_cast<std::uint16_t>(packets.size());
     return settle(packets, queue);
@@ -51,21 +52,14 @@ std::uint16_t Forwarder::settle(std::span<rte_mbuf *> packets, const PortQueue &
             continue;
         }
         if (verdict == core::Verdict::kKernel) {
-            give_kernel(packets[i], queue);
+            // As it came, since core/ has not changed it; and there is room, since core/ was told how much.
+            queue.twin->give_kernel(queue.worker, {rte_pktmbuf_mtod(packets[i], const std::byte *), packets[i]->data_len});
             gave = true;
         }
         rte_pktmbuf_free(packets[i]);
     }
     if (gave) queue.twin->wake();
     return sendable;
-}
-
-/// As it came: core/ has not changed it.
-void Forwarder::give_kernel(const rte_mbuf *packet, const PortQueue &queue) noexcept {
-    const bool is_whole = packet->nb_segs == 1;
-    if (is_whole && queue.twin->give_kernel(queue.worker, {rte_pktmbuf_mtod(packet, const std::byte *), packet->data_len})) return;
-    core::add(setup_.counters.worker->kernel_packets, ~wire::u64{0}); // counted as handed over
-    pipeline_.count_drop(is_whole ? wire::DropReason::kernel_full : wire::DropReason::segmented);
 }
 
 /// Tables that were filled under another flow-hash key have each entry in a wrong line: they are emptied between bursts.

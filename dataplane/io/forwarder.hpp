@@ -42,7 +42,6 @@ class Forwarder {
 
   private:
     [[nodiscard]] std::uint16_t settle(std::span<rte_mbuf *> packets, const PortQueue &queue) noexcept;
-    void give_kernel(const rte_mbuf *packet, const PortQueue &queue) noexcept;
     [[nodiscard]] std::array<TableHeader *, 2> tables() const {
         return {&setup_.connections.header(), &setup_.wide_connections.header()};
     }

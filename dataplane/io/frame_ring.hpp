@@ -26,6 +26,8 @@ class FrameRing {
 
     // The writer's.
 
+    /// How many frames back() has room for, at least: the reader makes more.
+    [[nodiscard]] std::uint32_t room() const noexcept { return slot_count_ - (head_.load(std::memory_order_relaxed) - tail_.load(std::memory_order_relaxed)); }
     /// Room for the next frame; empty: there is none.
     [[nodiscard]] std::span<std::byte> back() noexcept {
         const auto head = head_.load(std::memory_order_relaxed);

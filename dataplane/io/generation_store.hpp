@@ -74,14 +74,11 @@ class GenerationStore {
     void publish(std::unique_ptr<const InheritedSet> next); ///< null: none any more
     /// Frees what no reader can hold any more; never waits. True: something was freed.
     bool reclaim();
-    /// For whoever else takes something from the readers: those that pass the token have read nothing from before it was made.
-    [[nodiscard]] wire::u64 start_grace() { return rte_rcu_qsbr_start(readers_); }
-    [[nodiscard]] bool has_passed(wire::u64 token) { return rte_rcu_qsbr_check(readers_, token, false) == 1; }
     [[nodiscard]] bool has_retired() const { return !retired_.empty(); }
-    /// Begins to wait for every reader to be quiescent, or paused, once more.
-    [[nodiscard]] wire::u64 begin_pass() const noexcept { return rte_rcu_qsbr_start(readers_); }
-    /// Whether all have been since begin_pass() gave this number: none hangs. Never waits.
-    [[nodiscard]] bool has_ended(wire::u64 pass) const noexcept { return rte_rcu_qsbr_check(readers_, pass, false) == 1; }
+    /// Begins a grace period: until every reader has been quiescent, or paused, once more.
+    [[nodiscard]] wire::u64 start_grace() const noexcept { return rte_rcu_qsbr_start(readers_); }
+    /// Whether it is over: no reader holds anything from before start_grace() gave this number, and none hangs. Never waits.
+    [[nodiscard]] bool has_passed(wire::u64 grace) const noexcept { return rte_rcu_qsbr_check(readers_, grace, false) == 1; }
     [[nodiscard]] wire::u64 number() const { return running_.generation ? running_.generation->number() : 0; }
     [[nodiscard]] const AdoptedGeneration &running() const { return running_; }
     /// Segments mapped for the running and the retired generations.

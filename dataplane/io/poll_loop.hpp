@@ -130,16 +130,13 @@ template <PacketPath Path> class PollLoop {
         const core::Generation *generation = store_.current();
         const std::uint16_t sendable = path_.decide(generation, std::span(packets.data(), received), queue, now_ns);
         if (queue.back == nullptr) [[likely]] send(port, queue.sends_by(), std::span(packets.data(), sendable));
-        else put(queue.back, std::span(packets.data(), sendable), wire::DropReason::tx_full);
+        else drop(put(queue.back, std::span(packets.data(), sendable)), wire::DropReason::tx_full);
         return others + received;
     }
 
     void send(std::uint16_t port, std::uint16_t queue, std::span<rte_mbuf *> packets) noexcept {
         const auto size = static_cast<std::uint16_t>(packets.size());
-        const std::uint16_t sent = rte_eth_tx_burst(port, queue, packets.data(), size);
-        if (sent == size) [[likely]] return;
-        count_drops(wire::DropReason::tx_full, size - sent);
-        rte_pktmbuf_free_bulk(&packets[sent], size - sent);
+        drop(packets.subspan(rte_eth_tx_burst(port, queue, packets.data(), size)), wire::DropReason::tx_full);
     }
 
     /// What the kernel sends by the port's twin leaves by the port's first queue.
@@ -163,7 +160,9 @@ template <PacketPath Path> class PollLoop {
             std::size_t count = 0;
             for (std::size_t i = 0; i < packets.size(); ++i)
                 if (owners[i] == other) handed[count++] = packets[i];
-            if (count != 0) put(queue.others[other], std::span(handed.data(), count), wire::DropReason::worker_behind);
+            const auto left = put(queue.others[other], std::span(handed.data(), count));
+            count_received(left);
+            drop(left, wire::DropReason::worker_behind);
         }
         std::uint16_t own = 0;
         for (std::size_t i = 0; i < packets.size(); ++i)
@@ -183,17 +182,19 @@ template <PacketPath Path> class PollLoop {
         return sum;
     }
 
-    void put(rte_ring *ring, std::span<rte_mbuf *> packets, wire::DropReason otherwise) noexcept {
-        const auto taken = rte_ring_sp_enqueue_burst(ring, reinterpret_cast<void *const *>(packets.data()), static_cast<unsigned>(packets.size()), nullptr);
-        if (taken == packets.size()) [[likely]] return;
-        count_received(packets.subspan(taken), otherwise);
-        count_drops(otherwise, packets.size() - taken);
-        rte_pktmbuf_free_bulk(&packets[taken], static_cast<unsigned>(packets.size()) - taken);
+    /// @return what the ring has no room for.
+    [[nodiscard]] static std::span<rte_mbuf *> put(rte_ring *ring, std::span<rte_mbuf *> packets) noexcept {
+        return packets.subspan(rte_ring_sp_enqueue_burst(ring, reinterpret_cast<void *const *>(packets.data()), static_cast<unsigned>(packets.size()), nullptr));
     }
 
-    /// Who would have decided these would have counted them, too.
-    void count_received(std::span<rte_mbuf *const> packets, wire::DropReason reason) noexcept {
-        if (reason != wire::DropReason::worker_behind) return;
+    void drop(std::span<rte_mbuf *> packets, wire::DropReason reason) noexcept {
+        if (packets.empty()) [[likely]] return;
+        count_drops(reason, packets.size());
+        rte_pktmbuf_free_bulk(packets.data(), static_cast<unsigned>(packets.size()));
+    }
+
+    /// Who would have decided these would have counted them.
+    void count_received(std::span<rte_mbuf *const> packets) noexcept {
         wire::u64 bytes = 0;
         for (const rte_mbuf *packet : packets) bytes += packet->pkt_len;
         core::add(setup_.counters->received_packets, packets.size());

@@ -31,7 +31,7 @@ void ServiceManager::serves(wire::u64 now_ns) {
     generation_told_ = store_.number();
     ::sd_notifyf(0, "READY=1\nSTATUS=%s", status_of(generation_told_, forwarding_).c_str());
     if (watchdog_period_ns_ == 0) return;
-    pass_ = store_.begin_pass();
+    grace_ = store_.start_grace();
     next_answer_ns_ = now_ns + watchdog_period_ns_;
 }
 
@@ -46,14 +46,14 @@ void ServiceManager::describe() {
 }
 
 void ServiceManager::answer_watchdog(wire::u64 now_ns) {
-    if (!store_.has_ended(pass_)) {
+    if (!store_.has_passed(grace_)) {
         if (!is_hang_told_) spdlog::error("a worker hangs: the watchdog is not answered until it goes on");
         is_hang_told_ = true;
         return;
     }
     is_hang_told_ = false;
     ::sd_notify(0, "WATCHDOG=1");
-    pass_ = store_.begin_pass();
+    grace_ = store_.start_grace();
     next_answer_ns_ = now_ns + watchdog_period_ns_;
 }
 

@@ -32,7 +32,7 @@ class ServiceManager {
     wire::u64 generation_told_ = 0;
     wire::u64 watchdog_period_ns_ = 0; ///< 0: there is none
     wire::u64 next_answer_ns_ = 0;
-    wire::u64 pass_ = 0; ///< that every worker must have ended before the next answer
+    wire::u64 grace_ = 0; ///< that every worker must have passed before the next answer
     bool is_hang_told_ = false;
 };
 

@@ -48,8 +48,10 @@ class Twin {
 
     // A worker's side. The way from the kernel has one worker, too.
 
+    /// Frames that the kernel takes for certain: the worker alone adds to them.
+    [[nodiscard]] std::uint32_t room_to_kernel(unsigned worker) const noexcept { return to_kernel_[worker]->room(); }
     /// False: there is no room; the frame has been left alone.
-    [[nodiscard]] bool give_kernel(unsigned worker, std::span<const std::byte> frame) noexcept { return to_kernel_[worker]->push_copy(frame); }
+    bool give_kernel(unsigned worker, std::span<const std::byte> frame) noexcept { return to_kernel_[worker]->push_copy(frame); }
     /// After a burst in which something was given.
     void wake() noexcept {
         // An exchange here and in sleep(), since of two one is first and the other reads what it wrote: either we see it sleep, or

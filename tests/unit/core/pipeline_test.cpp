@@ -219,6 +219,15 @@ TEST_F(PipelineTest, WhatIsNotForAVipIsTheKernels) {
     EXPECT_EQ(send(packet).verdict, Verdict::kKernel);
 }
 
+TEST_F(PipelineTest, WhatTheKernelHasNoRoomForDropsUnderAName) {
+    worker.pipeline.set_kernel(true, 1);
+    TestFrame packet = TestFrame::tcp(1, 1, kTcpSyn, 0, kVip + 1);
+    EXPECT_EQ(send(packet).verdict, Verdict::kKernel);
+    EXPECT_EQ(dropped(packet), DropReason::kernel_full);
+    EXPECT_EQ(worker.counters.kernel_packets, 1u);
+    EXPECT_EQ(send(TestFrame::tcp(1, 1, kTcpSyn)).verdict, Verdict::kForward);
+}
+
 TEST_F(PipelineTest, EveryTruncationDropsUnderAName) {
     TestFrame packet = TestFrame::tcp(0x0a0a0001, 4000, kTcpSyn, 20);
     const std::size_t full = packet.bytes.size() - TestFrame::kHeadroom;
