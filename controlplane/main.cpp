@@ -14,7 +14,7 @@
 
 #include "controlplane/api/server.hpp"
 #include "controlplane/metrics/endpoint.hpp"
-#include "controlplane/service_manager.hpp"
+#include "controlplane/service_notifier.hpp"
 #include "controlplane/state/controller.hpp"
 
 namespace {
@@ -78,15 +78,15 @@ void apply_file(state::Controller &controller) {
 }
 
 /// Waits for one; where a service manager is, it is told meanwhile how things stand.
-int next_signal(const sigset_t &signals, ServiceManager &service_manager) {
-    if (!service_manager.is_there()) {
+int next_signal(const sigset_t &signals, ServiceNotifier &service_notifier) {
+    if (!service_notifier.is_there()) {
         int signal = 0;
         ::sigwait(&signals, &signal);
         return signal;
     }
-    constexpr timespec kTimeout{.tv_sec = ServiceManager::kLookPeriod.count(), .tv_nsec = 0};
+    constexpr timespec kTimeout{.tv_sec = ServiceNotifier::kLookPeriod.count(), .tv_nsec = 0};
     while (true) {
-        service_manager.look(ServiceManager::Clock::now());
+        service_notifier.look(ServiceNotifier::Clock::now());
         if (const int signal = ::sigtimedwait(&signals, nullptr, &kTimeout); signal > 0) return signal;
     }
 }
@@ -118,16 +118,16 @@ int serve(const Options &options, const sigset_t &signals) {
     auto server = api::Server::start(*lock, options.group, **controller, statistics);
     if (!server) return fail(server.error());
     spdlog::info("fairleadd {} is up: API {}, metrics {}", FAIRLEAD_VERSION, lock->socket_path(), options.metrics);
-    ServiceManager service_manager(**controller);
-    service_manager.serves();
+    ServiceNotifier service_notifier(**controller);
+    service_notifier.serves();
     while (true) {
-        const int signal = next_signal(signals, service_manager);
+        const int signal = next_signal(signals, service_notifier);
         if (signal != SIGHUP) break;
-        service_manager.reloads();
+        service_notifier.reloads();
         apply_file(**controller);
-        service_manager.serves();
+        service_notifier.serves();
     }
-    service_manager.ends();
+    service_notifier.ends();
     spdlog::info("ending; the dataplane goes on with what it has");
     return kEnded; // the server goes first, then the controller, the endpoint, the lock
 }

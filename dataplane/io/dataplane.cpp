@@ -13,7 +13,7 @@
 #include "dataplane/io/port.hpp"
 #include "dataplane/io/port_watch.hpp"
 #include "dataplane/io/runtime_directory.hpp"
-#include "dataplane/io/service_manager.hpp"
+#include "dataplane/io/service_notifier.hpp"
 #include "dataplane/io/table_directory.hpp"
 #include "dataplane/io/worker.hpp"
 
@@ -264,8 +264,8 @@ Result<void> run_dataplane(const Options &options) {
     spdlog::info("forwards on {} port(s) with {} worker(s), {}; control socket in {}", ports->size(), plan->worker_count(),
                  plan->hugepages ? "hugepages" : "no hugepages", directory->path().string());
     spdlog::info("connection tables: {}", tables->place.empty() ? "in this process's memory, lost with it" : tables->place);
-    ServiceManager service_manager(store, fmt::format("{} worker(s) on {} port(s)", plan->worker_count(), ports->size()));
-    service_manager.serves(clock.now_ns());
+    ServiceNotifier service_notifier(store, fmt::format("{} worker(s) on {} port(s)", plan->worker_count(), ports->size()));
+    service_notifier.serves(clock.now_ns());
     const int quiet_ms = watch.is_needed() ? PortWatch::kPeriod_ms : kCountPeriod_ms;
     while (!server->serve(signals->get(), adoption.is_tidy() ? quiet_ms : kTidyPeriod_ms)) {
         watch.look();
@@ -273,11 +273,11 @@ Result<void> run_dataplane(const Options &options) {
         seed_watch.look(store.current());
         clock.set_right();
         inheritance.look(clock.now_ns());
-        service_manager.look(clock.now_ns());
+        service_notifier.look(clock.now_ns());
         if (adoption.is_tidy()) adoption.count_steered();
         else adoption.tidy();
     }
-    service_manager.ends();
+    service_notifier.ends();
     if (*copy) (*copy)->follow(store);
     spdlog::info("ends");
     return {};

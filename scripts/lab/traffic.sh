@@ -5,6 +5,9 @@
 #
 # The caller sets root (of the project), lab_name, and programs (the directory of the built programs).
 
+# shellcheck source=../wait.sh
+source "$root/scripts/wait.sh"
+
 lab() {
     local command=$1
     shift
@@ -123,15 +126,5 @@ listen_end() {
 
 # field FILTER [JSON] : of the last answer, or of JSON.
 field() { jq -r "$1" <<<"${2:-$load_answer}"; }
-
-# wait_until SECONDS COMMAND... : polls; what it waits for belongs to other programs.
-wait_until() {
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        sleep 0.05
-    done
-}
 
 vip_answers() { lab run client1 curl -s -o /dev/null --fail --max-time 1 "http://$1/"; }

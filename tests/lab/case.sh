@@ -14,8 +14,8 @@ lab_name=${lab_name//_/-}
 source "$root/scripts/lab/traffic.sh"
 
 readonly kVip=198.51.100.10
-failed_checks=0
-is_done=no
+# shellcheck source=../tap.sh
+source "$root/tests/tap.sh"
 
 if [ "$(id -u)" -ne 0 ]; then
     echo "ok - $test_name # SKIP needs root: it makes network namespaces"
@@ -31,31 +31,6 @@ last_word() {
     return $((failed_checks > 0 ? 1 : 0))
 }
 end_on_exit
-
-# The last line of each test: without it the test counts as failed.
-finish() { is_done=yes; exit 0; }
-
-note() { echo "# $*"; }
-
-check() {                      # check TEXT COMMAND...
-    local text=$1
-    shift
-    if "$@"; then
-        echo "ok - $test_name: $text"
-    else
-        echo "not ok - $test_name: $text"
-        failed_checks=$((failed_checks + 1))
-    fi
-}
-
-quietly() { "$@" >/dev/null 2>&1; }
-
-# compare LEFT OPERATOR RIGHT : numbers, integers or not, by jq's operators.
-compare() {
-    jq -e -n "($1) $2 ($3)" >/dev/null || { echo "# $1 $2 $3 does not hold"; return 1; }
-}
-
-same() { [ "$1" = "$2" ] || { echo "# '$1' is not '$2'"; return 1; }; }
 
 # stats FILTER : of `fairlead stats`.
 stats() { fairlead stats -o json | jq -r "$1"; }

@@ -17,33 +17,12 @@ built=$root/build-package
 [ $# -eq 0 ] || [ "$release" = bookworm ] || built=$root/build-package-$release
 packages=${FAIRLEAD_PACKAGES:-$built/packages}
 base=$root/build-package/roots/$release
-failed_checks=0
-is_done=no
+# shellcheck source=../tap.sh
+source "$root/tests/tap.sh"
+# shellcheck source=../../scripts/wait.sh
+source "$root/scripts/wait.sh"
 
-note() { echo "# $*"; }
-
-check() {                      # check TEXT COMMAND...
-    local text=$1
-    shift
-    if "$@"; then
-        echo "ok - $test_name: $text"
-    else
-        echo "not ok - $test_name: $text"
-        failed_checks=$((failed_checks + 1))
-    fi
-}
-
-fails() { ! "$@" >/dev/null 2>&1; }
-same() { [ "$1" = "$2" ] || { echo "# '$1' is not '$2'"; return 1; }; }
-
-wait_until() {                 # wait_until SECONDS COMMAND...
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        sleep 0.1
-    done
-}
+fails() { ! quietly "$@"; }
 
 if [ "$(id -u)" -ne 0 ]; then
     echo "ok - $test_name # SKIP needs root: it boots a container"
@@ -294,4 +273,4 @@ test_access
 test_reload
 test_connection
 test_end
-is_done=yes
+finish

@@ -19,6 +19,7 @@
 #include "controlplane/publish/descriptor.hpp"
 #include "tests/unit/publish/dataplane_end.hpp"
 #include "tests/unit/state/sample_config.hpp"
+#include "tests/unit/state/sample_options.hpp"
 
 namespace fairlead::api {
 namespace {
@@ -30,13 +31,7 @@ class ServerTest : public ::testing::Test {
     ServerTest() {
         spdlog::set_level(spdlog::level::err);
         std::ofstream(directory_.file("c.yaml")) << config::format_yaml(config_with(2));
-        state::ControllerOptions options;
-        options.state_directory = directory_.file("state");
-        options.dataplane_socket = directory_.file("dataplane.sock");
-        options.config_file = directory_.file("c.yaml");
-        options.has_vip_blackholes = false;
-        options.has_health_checks = false;
-        controller_ = std::move(*state::Controller::start(std::move(options), statistics_));
+        controller_ = std::move(*state::Controller::start(state::testing::options_in(directory_), statistics_));
     }
 
     [[nodiscard]] std::expected<std::unique_ptr<Server>, Error> start() {

@@ -7,12 +7,12 @@
 #include "dataplane/io/eal.hpp"
 #include "dataplane/io/log.hpp"
 #include "dataplane/io/worker.hpp"
+#include "tests/unit/io/arp_request.hpp"
 #include "tests/unit/io/capture_file.hpp"
 #include "tests/unit/io/counters_view.hpp"
 #include "tests/unit/io/snapshot_sample.hpp"
 #include "tests/unit/io/veth_pair.hpp"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -33,21 +33,7 @@ using namespace fairlead::io::test;
 namespace {
 
 constexpr core::MacAddress kNicMac{0x02, 0, 0, 0, 0, 0x17}; // rings have none
-constexpr core::MacAddress kNeighbourMac{0x02, 0, 0, 0, 0, 0x99};
 constexpr std::size_t kOuterSize = sizeof(wire::EthernetHeader) + sizeof(wire::Ipv4Header) + sizeof(wire::UdpHeader) + sizeof(wire::GueHeader);
-
-/// Who has 10.95.0.1? (RFC 826)
-FrameBytes arp_request() {
-    FrameBytes frame(42);
-    std::memset(frame.data(), 0xff, 6);
-    std::memcpy(&frame[6], kNeighbourMac.data(), 6);
-    constexpr unsigned char kHeader[] = {0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1};
-    std::memcpy(&frame[12], kHeader, sizeof(kHeader));
-    std::memcpy(&frame[22], kNeighbourMac.data(), 6);
-    ::inet_pton(AF_INET, "10.95.0.9", &frame[28]);
-    ::inet_pton(AF_INET, "10.95.0.1", &frame[38]);
-    return frame;
-}
 
 /// All of it once: EAL starts once in a process's life.
 class TwinForwardingTest : public testing::Test {
@@ -140,7 +126,7 @@ class TwinForwardingTest : public testing::Test {
 };
 
 TEST_F(TwinForwardingTest, TheKernelHasThePortBeforeThereIsAGeneration) {
-    arrive(arp_request());
+    arrive(arp_request("10.95.0.9", "10.95.0.1"));
     EXPECT_EQ(next_departure(kNeighbourMac).size(), 42U) << "the kernel's answer";
     EXPECT_EQ(kernel_packets(), 1U);
 }
@@ -154,7 +140,7 @@ TEST_F(TwinForwardingTest, VipTrafficIsForwardedAndTheRestTheKernels) {
         const auto frame = next_departure(sample.mac);
         ASSERT_EQ(frame.size(), syn.size() - sizeof(wire::EthernetHeader) + kOuterSize);
         if (flow % 10 != 0) continue;
-        arrive(arp_request());
+        arrive(arp_request("10.95.0.9", "10.95.0.1"));
         ASSERT_EQ(next_departure(kNeighbourMac).size(), 42U);
     }
     EXPECT_EQ(kernel_packets(), 10U);
@@ -167,7 +153,7 @@ TEST_F(TwinForwardingTest, AFloodForTheKernelIsCountedAndVipTrafficGoesOn) {
     adopt(sample);
     wire::u64 offered = 0;
     for (int round = 0; round < 200; ++round) {
-        for (int i = 0; i < 100; ++i, ++offered) arrive(arp_request());
+        for (int i = 0; i < 100; ++i, ++offered) arrive(arp_request("10.95.0.9", "10.95.0.1"));
         arrive(tcp_frame(sample.vip, static_cast<wire::u32>(round), wire::kTcpSyn));
         ASSERT_FALSE(next_departure(sample.mac).empty()) << "round " << round;
     }

@@ -4,10 +4,10 @@
 
 #include "dataplane/io/interface.hpp"
 #include "dataplane/wire/packet.h"
+#include "tests/unit/io/arp_request.hpp"
 #include "tests/unit/io/counters_view.hpp"
 #include "tests/unit/io/veth_pair.hpp"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
 #include <unistd.h>
@@ -25,26 +25,10 @@ namespace {
 wire::u64 counted(const wire::u64 &counter) { return __atomic_load_n(&counter, __ATOMIC_RELAXED); }
 
 using namespace test;
-using Bytes = std::vector<std::byte>;
 
 constexpr core::MacAddress kMac{0x02, 0, 0, 0, 0, 0x17};
-constexpr core::MacAddress kNeighbourMac{0x02, 0, 0, 0, 0, 0x99};
 
 bool run(const std::string &command) { return std::system((command + " 2>/dev/null").c_str()) == 0; }
-
-/// Who has `target`? Tell `sender`. (RFC 826)
-Bytes arp_request(const char *sender, const char *target) {
-    std::vector<unsigned char> frame(42);
-    std::memset(frame.data(), 0xff, 6);
-    std::memcpy(&frame[6], kNeighbourMac.data(), 6);
-    constexpr unsigned char kHeader[] = {0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1};
-    std::memcpy(&frame[12], kHeader, sizeof(kHeader));
-    std::memcpy(&frame[22], kNeighbourMac.data(), 6);
-    ::inet_pton(AF_INET, sender, &frame[28]);
-    ::inet_pton(AF_INET, target, &frame[38]);
-    const auto *bytes = reinterpret_cast<const std::byte *>(frame.data());
-    return {bytes, bytes + frame.size()};
-}
 
 class TwinTest : public testing::Test {
   protected:
@@ -58,14 +42,14 @@ class TwinTest : public testing::Test {
         return twin ? std::move(*twin) : nullptr;
     }
     /// The next frame from the kernel of this EtherType; empty: none within a second.
-    Bytes next_from_kernel(Twin &twin, std::uint16_t type) {
+    FrameBytes next_from_kernel(Twin &twin, std::uint16_t type) {
         for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1); std::chrono::steady_clock::now() < end;) {
             const auto front = twin.from_kernel().front();
             if (front.empty()) {
                 ::usleep(1000);
                 continue;
             }
-            Bytes frame(front.begin(), front.end());
+            FrameBytes frame(front.begin(), front.end());
             twin.from_kernel().pop();
             if (frame.size() > 14 && static_cast<std::uint16_t>(static_cast<unsigned>(frame[12]) << 8 | static_cast<unsigned>(frame[13])) == type) return frame;
         }

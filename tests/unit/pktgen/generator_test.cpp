@@ -116,6 +116,19 @@ class GeneratorTest : public testing::Test {
         else ASSERT_EQ(rte_ring_enqueue(out, packet), 0);
     }
 
+    /// A trial of 100 flows, opened as fast as it goes: the device's first 100 packets.
+    /// @param fate of the device's packets, by their number.
+    Trial trial_of(double rate_pps, double seconds, const Device &fate) {
+        FlowTable flows(100, 1000, kNetwork, kVip);
+        Generator generator(setup(), flows, stop_);
+        Trial trial;
+        run([&] {
+            static_cast<void>(generator.open_flows(0));
+            trial = generator.run_trial(rate_pps, seconds);
+        }, fate);
+        return trial;
+    }
+
     static inline const io::Port *port_ = nullptr;
     std::atomic<bool> done_{false};
     std::atomic<bool> stop_{false};
@@ -144,15 +157,9 @@ TEST_F(GeneratorTest, OpensItsFlowsAndFindsNothingWrongWithADeviceThatWorks) {
 }
 
 TEST_F(GeneratorTest, CountsWhatADeviceLosesAndDoubles) {
-    FlowTable flows(100, 1000, kNetwork, kVip);
-    Generator generator(setup(), flows, stop_);
-    Trial trial;
     wire::u64 lost = 0;
     wire::u64 doubled = 0;
-    run([&] {
-        static_cast<void>(generator.open_flows(0));
-        trial = generator.run_trial(10'000, 0.3);
-    }, [&](wire::u64 number) {
+    const Trial trial = trial_of(10'000, 0.3, [&](wire::u64 number) {
         if (number < 100) return Fate{}; // the flows' first
         lost += number % 10 == 0;
         doubled += number % 10 == 5;
@@ -165,26 +172,14 @@ TEST_F(GeneratorTest, CountsWhatADeviceLosesAndDoubles) {
 }
 
 TEST_F(GeneratorTest, CountsTheFlowsThatADeviceMoves) {
-    FlowTable flows(100, 1000, kNetwork, kVip);
-    Generator generator(setup(), flows, stop_);
-    Trial trial;
-    run([&] {
-        static_cast<void>(generator.open_flows(0));
-        trial = generator.run_trial(0, 0.2);
-    }, [](wire::u64 number) { return Fate{.backend = kBackend + (number < 100 ? 0 : 1)}; });
+    const Trial trial = trial_of(0, 0.2, [](wire::u64 number) { return Fate{.backend = kBackend + (number < 100 ? 0 : 1)}; });
     EXPECT_EQ(trial.flows.flows, 100U);
     EXPECT_EQ(trial.flows.moved, 100U);
     EXPECT_EQ(trial.returned, trial.sent) << "as fast as it goes: what the port does not take is not counted as sent";
 }
 
 TEST_F(GeneratorTest, WaitsForWhatIsMissingWhateverCameTwice) {
-    FlowTable flows(100, 1000, kNetwork, kVip);
-    Generator generator(setup(), flows, stop_);
-    Trial trial;
-    run([&] {
-        static_cast<void>(generator.open_flows(0));
-        trial = generator.run_trial(1000, 0.3);
-    }, [](wire::u64 number) {
+    const Trial trial = trial_of(1000, 0.3, [](wire::u64 number) {
         if (number < 100) return Fate{}; // the flows' first
         if (number == 320) std::this_thread::sleep_for(std::chrono::milliseconds(400)); // a device that stalls
         return Fate{.copies = number < 320 ? 3U : 1U};

@@ -11,6 +11,7 @@
 #include "tests/unit/nexthop/network_namespace.hpp"
 #include "tests/unit/publish/counters_file.hpp"
 #include "tests/unit/state/sample_config.hpp"
+#include "tests/unit/state/sample_options.hpp"
 
 namespace fairlead::state {
 namespace {
@@ -42,11 +43,7 @@ class ControllerHealthTest : public ::testing::Test {
         std::ofstream(directory_.file("c.yaml"), std::ios::trunc) << config::format_yaml(config);
     }
     [[nodiscard]] std::unique_ptr<Controller> start(bool has_health_checks = true) const {
-        ControllerOptions options;
-        options.state_directory = directory_.file("state");
-        options.dataplane_socket = directory_.file("dataplane.sock");
-        options.config_file = directory_.file("c.yaml");
-        options.has_vip_blackholes = false;
+        ControllerOptions options = testing::options_in(directory_);
         options.has_health_checks = has_health_checks;
         auto controller = Controller::start(std::move(options), statistics_);
         EXPECT_TRUE(controller) << controller.error().format();

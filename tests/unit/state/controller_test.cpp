@@ -13,6 +13,7 @@
 #include "tests/unit/nexthop/network_namespace.hpp"
 #include "tests/unit/publish/dataplane_end.hpp"
 #include "tests/unit/state/sample_config.hpp"
+#include "tests/unit/state/sample_options.hpp"
 
 namespace fairlead::state {
 namespace {
@@ -36,13 +37,7 @@ class ControllerTest : public ::testing::Test {
         return {std::istreambuf_iterator<char>(stream), {}};
     }
     [[nodiscard]] std::expected<std::unique_ptr<Controller>, Error> try_start() const {
-        ControllerOptions options;
-        options.state_directory = directory_.file("state");
-        options.dataplane_socket = socket_path();
-        options.config_file = directory_.file("c.yaml");
-        options.has_vip_blackholes = false;
-        options.has_health_checks = false;
-        return Controller::start(std::move(options), std::make_shared<metrics::Statistics>(
+        return Controller::start(testing::options_in(directory_), std::make_shared<metrics::Statistics>(
                                                          std::make_shared<publish::CountersReader>(directory_.file("none.sock"))));
     }
     [[nodiscard]] std::unique_ptr<Controller> start() const {

@@ -3,41 +3,19 @@
 # What each case begins with: checks that print TAP lines, what they wait with, and all that they share. Sourced first by cases/*.sh.
 set -euo pipefail
 readonly kRun=/run/vm            # shared with the host: what is to be read afterwards
-is_done=no
+test_name="vm $case_name"
+# shellcheck source=../../tap.sh
+source "$root/tests/tap.sh"
+# shellcheck source=../../../scripts/wait.sh
+source "$root/scripts/wait.sh"
 
 case_end() {
     local status=$?
     ! declare -F tidy >/dev/null || tidy || true
-    [ "$is_done" = yes ] || echo "not ok - vm $case_name: ended early (exit code $status)"
+    [ "$is_done" = yes ] || echo "not ok - $test_name: ended early (exit code $status)"
 }
 trap case_end EXIT
-# The last line of each case: without it the case counts as failed.
-finish() { is_done=yes; exit 0; }
-
-note() { echo "# $*"; }
-
-check() {                      # check TEXT COMMAND...
-    local text=$1
-    shift
-    if "$@"; then echo "ok - vm $case_name: $text"
-    else echo "not ok - vm $case_name: $text"
-    fi
-}
-same() { [ "$1" = "$2" ] || { echo "# '$1' is not '$2'"; return 1; }; }
-quietly() { "$@" >/dev/null 2>&1; }
-compare() { jq -e -n "($1) $2 ($3)" >/dev/null || { echo "# $1 $2 $3 does not hold"; return 1; }; }
-
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
-
-# wait_until SECONDS COMMAND... : polls; what it waits for belongs to other programs.
-wait_until() {
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        sleep 0.05
-    done
-}
 
 # monitor COMMAND... : tells QEMU's monitor. It answers into the run directory, not here: look at what changes.
 monitor() { echo "$*" >/dev/ttyS2; }

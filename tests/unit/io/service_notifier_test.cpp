@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataplane/io/service_manager.hpp"
+#include "dataplane/io/service_notifier.hpp"
 
 #include "tests/unit/io/dataplane_process.hpp"
 #include "tests/unit/io/temporary_directory.hpp"
@@ -22,59 +22,59 @@ using std::chrono::seconds;
 
 constexpr wire::u64 kSecond_ns = 1'000'000'000;
 
-TEST(ServiceManager, SaysThatItServesAndEnds) {
+TEST(ServiceNotifier, SaysThatItServesAndEnds) {
     const NotifySocket systemd;
     GenerationStore store(1);
-    ServiceManager manager(store, "1 worker");
-    manager.serves(0);
+    ServiceNotifier notifier(store, "1 worker");
+    notifier.serves(0);
     EXPECT_EQ(systemd.receive(), "READY=1\nSTATUS=waits for a generation from fairleadd, 1 worker");
-    manager.look(100 * kSecond_ns);
+    notifier.look(100 * kSecond_ns);
     EXPECT_EQ(systemd.receive(), "") << "there is no watchdog";
-    manager.ends();
+    notifier.ends();
     EXPECT_EQ(systemd.receive(), "STOPPING=1\nSTATUS=ends");
 }
 
-TEST(ServiceManager, SaysNothingWhereNobodyAsks) {
+TEST(ServiceNotifier, SaysNothingWhereNobodyAsks) {
     GenerationStore store(1);
-    ServiceManager manager(store, "");
-    manager.serves(0);
-    manager.look(kSecond_ns);
-    manager.ends();
+    ServiceNotifier notifier(store, "");
+    notifier.serves(0);
+    notifier.look(kSecond_ns);
+    notifier.ends();
 }
 
-TEST(ServiceManager, AnswersTheWatchdogFourTimesInItsTime) {
+TEST(ServiceNotifier, AnswersTheWatchdogFourTimesInItsTime) {
     const NotifySocket systemd(seconds(8));
     GenerationStore store(1);
-    ServiceManager manager(store, "");
-    manager.serves(0);
+    ServiceNotifier notifier(store, "");
+    notifier.serves(0);
     systemd.discard();
-    manager.look(2 * kSecond_ns - 1);
+    notifier.look(2 * kSecond_ns - 1);
     EXPECT_EQ(systemd.receive(), "");
-    manager.look(2 * kSecond_ns);
+    notifier.look(2 * kSecond_ns);
     EXPECT_EQ(systemd.receive(), "WATCHDOG=1");
-    manager.look(3 * kSecond_ns);
+    notifier.look(3 * kSecond_ns);
     EXPECT_EQ(systemd.receive(), "");
-    manager.look(4 * kSecond_ns);
+    notifier.look(4 * kSecond_ns);
     EXPECT_EQ(systemd.receive(), "WATCHDOG=1");
 }
 
-TEST(ServiceManager, AnswersTheWatchdogOnlyWhenEveryWorkerHasEndedALoop) {
+TEST(ServiceNotifier, AnswersTheWatchdogOnlyWhenEveryWorkerHasEndedALoop) {
     const NotifySocket systemd(seconds(8));
     GenerationStore store(2);
     store.start_reading(0);
     store.start_reading(1);
-    ServiceManager manager(store, "");
-    manager.serves(0);
+    ServiceNotifier notifier(store, "");
+    notifier.serves(0);
     systemd.discard();
     store.quiescent(0);
-    manager.look(2 * kSecond_ns);
+    notifier.look(2 * kSecond_ns);
     EXPECT_EQ(systemd.receive(), "") << "worker 1 has not";
     store.quiescent(1);
-    manager.look(2 * kSecond_ns + 1);
+    notifier.look(2 * kSecond_ns + 1);
     EXPECT_EQ(systemd.receive(), "WATCHDOG=1");
     store.quiescent(0);
     store.pause(1); // who sleeps does not hang
-    manager.look(5 * kSecond_ns);
+    notifier.look(5 * kSecond_ns);
     EXPECT_EQ(systemd.receive(), "WATCHDOG=1");
     store.stop_reading(0);
     store.stop_reading(1);

@@ -12,10 +12,10 @@
 
 namespace fairlead::io {
 
-class ServiceManager {
+class ServiceNotifier {
   public:
     /// @param forwarding the part of the status that stays, such as "2 workers on 1 port".
-    ServiceManager(GenerationStore &store, std::string forwarding);
+    ServiceNotifier(GenerationStore &store, std::string forwarding);
 
     /// The workers run: whoever waits for this service goes on.
     void serves(wire::u64 now_ns);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controlplane/service_manager.hpp"
+#include "controlplane/service_notifier.hpp"
 
 #include <cstdint>
 #include <cstdlib>
@@ -15,13 +15,13 @@ constexpr int kAnswersPerTimeout = 4; ///< one that comes late is not the last
 
 } // namespace
 
-ServiceManager::ServiceManager(state::Controller &controller)
+ServiceNotifier::ServiceNotifier(state::Controller &controller)
     : controller_(controller), is_there_(std::getenv("NOTIFY_SOCKET") != nullptr) {
     std::uint64_t timeout_us = 0;
     if (::sd_watchdog_enabled(0, &timeout_us) > 0) watchdog_period_ = std::chrono::microseconds(timeout_us / kAnswersPerTimeout);
 }
 
-std::string ServiceManager::status() const {
+std::string ServiceNotifier::status() const {
     const auto view = controller_.view();
     const auto dataplane = controller_.dataplane();
     const std::string services = fmt::format("{} service(s), generation {}", view->services.size(), view->generation);
@@ -30,12 +30,12 @@ std::string ServiceManager::status() const {
                                                     : fmt::format("{}, the dataplane runs {}", services, dataplane.generation);
 }
 
-void ServiceManager::serves() {
+void ServiceNotifier::serves() {
     status_told_ = status();
     ::sd_notifyf(0, "READY=1\nSTATUS=%s", status_told_.c_str());
 }
 
-void ServiceManager::look(Clock::time_point now) {
+void ServiceNotifier::look(Clock::time_point now) {
     if (std::string now_told = status(); now_told != status_told_) {
         status_told_ = std::move(now_told);
         ::sd_notifyf(0, "STATUS=%s", status_told_.c_str());
@@ -45,12 +45,12 @@ void ServiceManager::look(Clock::time_point now) {
     controller_.post([] { ::sd_notify(0, "WATCHDOG=1"); });
 }
 
-void ServiceManager::reloads() {
+void ServiceNotifier::reloads() {
     const auto now = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch());
     ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloads %s", static_cast<long long>(now.count()),
                  controller_.config_file().c_str());
 }
 
-void ServiceManager::ends() { ::sd_notify(0, "STOPPING=1\nSTATUS=ends"); }
+void ServiceNotifier::ends() { ::sd_notify(0, "STOPPING=1\nSTATUS=ends"); }
 
 } // namespace fairlead

@@ -11,14 +11,14 @@
 
 namespace fairlead {
 
-class ServiceManager {
+class ServiceNotifier {
   public:
     using Clock = std::chrono::steady_clock;
     static constexpr std::chrono::seconds kLookPeriod{1};
 
-    explicit ServiceManager(state::Controller &controller);
+    explicit ServiceNotifier(state::Controller &controller);
 
-    /// Whether there is one: else look() need not be called.
+    /// Whether anybody is to be told: else look() need not be called.
     [[nodiscard]] bool is_there() const { return is_there_; }
     void serves();
     /// To be called every kLookPeriod by the main thread. The watchdog is answered by the controller's thread, when that gets to it.
