@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packet path, from top to bottom: parse -> service -> connection -> select -> encapsulate -> verdict.
 //
-// A burst passes through each stage as a whole, so that the cache misses of its packets overlap, and each loop is short
-// enough for the processor to work on several packets at once. It is compiled once for each type that holds packets
+// A burst is classified as a whole, then looked up and encapsulated in parts, so that the cache misses of its packets overlap;
+// and each loop is short enough for the processor to work on several packets at once. It is compiled once for each type that holds packets
 // (FrameAccess): included by who instantiates Pipeline::process(), and by nobody else.
 #pragma once
 

@@ -3,8 +3,7 @@
 //
 // Invariant: all packets of a burst are decided by the one generation passed in. Owner and only
 // user: one worker thread; nothing here is shared but the counters, which others read.
-// A burst passes through each stage as a whole, so that the cache misses of its packets overlap, and each loop is short
-// enough for the processor to work on several packets at once.
+// packet_path.hpp has the way of a burst.
 #pragma once
 
 #include "dataplane/core/connection_table.hpp"
