@@ -25,10 +25,10 @@ std::span<std::byte> aligned(std::vector<std::byte> &memory, std::size_t offset,
 } // namespace
 
 OfflineBalancer::OfflineBalancer()
-    : service_counters_(wire::kServiceCapacity), slot_counters_(wire::kSlotCapacity + 1),
+    : counters_(std::make_unique<wire::CounterBlock>()),
       table_memory_(core::connection_memory_bytes<core::CompactKey>(kConnections) +
                     core::connection_memory_bytes<core::WideKey>(kConnections) + 64),
-      pipeline_({.counters = {&counters_, service_counters_.data(), slot_counters_.data()},
+      pipeline_({.counters = *counters_,
                  .connection_memory = aligned(table_memory_, 0, core::connection_memory_bytes<core::CompactKey>(kConnections)),
                  .wide_connection_memory = aligned(table_memory_, core::connection_memory_bytes<core::CompactKey>(kConnections),
                                                    core::connection_memory_bytes<core::WideKey>(kConnections)),

@@ -68,9 +68,7 @@ class OfflineBalancer {
     std::vector<MappedSegment> segments_;                ///< what generation_ borrows
     std::unique_ptr<const core::Generation> generation_;
 
-    wire::WorkerCounters counters_{};
-    std::vector<wire::ServiceCounters> service_counters_;
-    std::vector<wire::SlotCounters> slot_counters_;
+    std::unique_ptr<wire::CounterBlock> counters_;
     std::vector<std::byte> table_memory_;
     core::Pipeline pipeline_;
     std::uint64_t swept_s_ = 0;

@@ -83,7 +83,7 @@ constexpr Field<Worker> kWorkerFields[] = {
     {&Worker::generation, kGauge, "fairlead_worker_generation", "Generation that decided a worker's last burst."},
 };
 
-using Service = wire::ServiceCounters;
+using Service = publish::ServiceCounters;
 constexpr Field<Service> kServiceFields[] = {
     {&Service::packets, kCounter, "fairlead_service_packets_total", "Packets received for a service, drops included."},
     {&Service::bytes, kCounter, "fairlead_service_bytes_total", "Bytes received for a service, drops included."},
@@ -93,7 +93,7 @@ constexpr Field<Service> kServiceFields[] = {
      "Live connections of a service that were found without their beginning: any of its backends may have them."},
 };
 
-using Slot = wire::SlotCounters;
+using Slot = publish::SlotCounters;
 constexpr Field<Slot> kBackendFields[] = {
     {&Slot::packets, kCounter, "fairlead_backend_packets_total", "Packets sent to a backend."},
     {&Slot::bytes, kCounter, "fairlead_backend_bytes_total", "Bytes sent to a backend, outer headers included."},

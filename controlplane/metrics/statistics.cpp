@@ -17,8 +17,8 @@ void move_in(Tenancies &tenancies, std::uint32_t index, std::string tenant, cons
     tenancies[index] = {std::move(tenant), first ? Counters{} : now};
 }
 
-wire::ServiceCounters since(const wire::ServiceCounters &now, const wire::ServiceCounters &before) {
-    wire::ServiceCounters counters = now;
+publish::ServiceCounters since(const publish::ServiceCounters &now, const publish::ServiceCounters &before) {
+    publish::ServiceCounters counters = now;
     counters.packets -= before.packets;
     counters.bytes -= before.bytes;
     counters.connections_opened -= before.connections_opened;
@@ -26,8 +26,8 @@ wire::ServiceCounters since(const wire::ServiceCounters &now, const wire::Servic
     return counters;
 }
 
-wire::SlotCounters since(const wire::SlotCounters &now, const wire::SlotCounters &before) {
-    wire::SlotCounters counters = now; // `connections` is a gauge: as it is
+publish::SlotCounters since(const publish::SlotCounters &now, const publish::SlotCounters &before) {
+    publish::SlotCounters counters = now; // `connections` is a gauge: as it is
     counters.packets -= before.packets;
     counters.bytes -= before.bytes;
     counters.connections_opened -= before.connections_opened;
@@ -64,10 +64,10 @@ void Statistics::set_directory(std::shared_ptr<const Directory> directory) {
     const bool first = !std::exchange(has_directory_, true);
     for (const auto &service : directory->services)
         move_in(services_, service.index, service.name,
-                counters_ ? counters_->service(service.index) : wire::ServiceCounters{}, first);
+                counters_ ? counters_->service(service.index) : publish::ServiceCounters{}, first);
     for (const auto &backend : directory->backends)
         move_in(slots_, backend.slot, fmt::format("{} {} {}", backend.service, backend.address, backend.epoch),
-                counters_ ? counters_->slot(backend.slot) : wire::SlotCounters{}, first);
+                counters_ ? counters_->slot(backend.slot) : publish::SlotCounters{}, first);
     directory_ = std::move(directory);
 }
 

@@ -64,13 +64,13 @@ struct HealthSample {
 
 struct ServiceSample {
     std::string name;
-    wire::ServiceCounters counters;
+    publish::ServiceCounters counters;
 };
 
 struct BackendSample {
     std::string service;
     std::string address;
-    wire::SlotCounters counters;
+    publish::SlotCounters counters;
 };
 
 /// Everything at about one instant. When `up` is false the rest is empty, but for the health.
@@ -117,8 +117,8 @@ class Statistics {
     std::string down_reason_;                              ///< empty: counters_ is of a running dataplane
     std::shared_ptr<const HealthDirectory> health_;        ///< null: none was given
     std::shared_ptr<const health::Tally> tally_;           ///< null: none was given
-    Tenancies<wire::ServiceCounters> services_;
-    Tenancies<wire::SlotCounters> slots_;
+    Tenancies<publish::ServiceCounters> services_;
+    Tenancies<publish::SlotCounters> slots_;
 };
 
 } // namespace fairlead::metrics

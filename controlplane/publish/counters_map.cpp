@@ -17,20 +17,16 @@ namespace fairlead::publish {
 namespace {
 
 using wire::GenerationCounters;
-using wire::ServiceCounters;
-using wire::SlotCounters;
+using wire::CounterBlock;
 using wire::WorkerCounters;
 
-constexpr std::size_t kServicesOffset = sizeof(WorkerCounters);
-constexpr std::size_t kSlotsOffset = kServicesOffset + wire::kServiceCapacity * sizeof(ServiceCounters);
-constexpr std::size_t kWorkerSize = kSlotsOffset + (wire::kSlotCapacity + 1) * sizeof(SlotCounters);
 constexpr std::uint32_t kWorkerCountMax = 1024; ///< more lcores than any machine that DPDK 22.11 starts on
 
 /// Copies a struct of counters word by word, so that no counter is torn: its writer is another process.
-template <class Counters> Counters load(const std::byte *from) {
+template <class Counters> Counters load(const Counters &from) {
     static_assert(std::is_trivially_copyable_v<Counters> && sizeof(Counters) % 8 == 0 && alignof(Counters) == 8);
     constexpr std::size_t kWords = sizeof(Counters) / 8;
-    const auto *source = reinterpret_cast<const std::uint64_t *>(from);
+    const auto *source = reinterpret_cast<const std::uint64_t *>(&from);
     std::uint64_t words[kWords];
     for (std::size_t i = 0; i < kWords; ++i) words[i] = __atomic_load_n(source + i, __ATOMIC_RELAXED);
     Counters counters;
@@ -61,8 +57,8 @@ std::string check_layout(const wire::CountersHeader &header, std::uint64_t size)
         return fmt::format("{} workers", header.worker_count);
     if (header.worker_offset < sizeof(header) || header.worker_offset % 8 != 0 || header.worker_offset > size)
         return fmt::format("workers start at byte {}", header.worker_offset);
-    if (header.worker_stride < kWorkerSize || header.worker_stride % 8 != 0)
-        return fmt::format("a worker takes {} bytes, not {}", header.worker_stride, kWorkerSize);
+    if (header.worker_stride < sizeof(CounterBlock) || header.worker_stride % 8 != 0)
+        return fmt::format("a worker takes {} bytes, not {}", header.worker_stride, sizeof(CounterBlock));
     if ((size - header.worker_offset) / header.worker_stride < header.worker_count)
         return fmt::format("{} workers do not fit in {} bytes", header.worker_count, size);
     if (header.ports_offset != 0 && (header.ports_offset < sizeof(header) || header.ports_offset % 8 != 0 || header.ports_offset > header.worker_offset ||
@@ -102,33 +98,35 @@ CountersMap::CountersMap(const std::byte *base, std::size_t size) : base_(base),
 
 CountersMap::~CountersMap() { ::munmap(const_cast<std::byte *>(base_), size_); }
 
-const std::byte *CountersMap::worker_base(std::uint32_t worker) const {
-    return base_ + worker_offset_ + worker * worker_stride_;
+const wire::CounterBlock &CountersMap::block(std::uint32_t worker) const {
+    return *reinterpret_cast<const CounterBlock *>(base_ + worker_offset_ + worker * worker_stride_);
 }
 
-wire::CountersHeader CountersMap::header() const { return load<wire::CountersHeader>(base_); }
+wire::CountersHeader CountersMap::header() const { return load(*reinterpret_cast<const wire::CountersHeader *>(base_)); }
 
 std::vector<wire::PortCounters> CountersMap::ports() const {
     std::vector<wire::PortCounters> ports;
     for (std::uint64_t i = 0; i < port_count_; ++i) {
-        ports.push_back(load<wire::PortCounters>(base_ + ports_offset_ + i * sizeof(wire::PortCounters)));
+        ports.push_back(load(reinterpret_cast<const wire::PortCounters *>(base_ + ports_offset_)[i]));
         ports.back().name[sizeof(wire::PortCounters::name) - 1] = '\0';
     }
     return ports;
 }
 
 WorkerCounters CountersMap::worker(std::uint32_t worker) const {
-    return worker < worker_count_ ? load<WorkerCounters>(worker_base(worker)) : WorkerCounters{};
+    return worker < worker_count_ ? load(block(worker).worker) : WorkerCounters{};
 }
 
 ServiceCounters CountersMap::service(std::uint32_t worker, std::uint32_t index) const {
     if (worker >= worker_count_ || index >= wire::kServiceCapacity) return {};
-    return load<ServiceCounters>(worker_base(worker) + kServicesOffset + index * sizeof(ServiceCounters));
+    const CounterBlock &counters = block(worker);
+    return {load(counters.service_traffic[index]), load(counters.services[index])};
 }
 
 SlotCounters CountersMap::slot(std::uint32_t worker, std::uint32_t slot) const {
     if (worker >= worker_count_ || slot >= wire::kSlotCapacity) return {};
-    return load<SlotCounters>(worker_base(worker) + kSlotsOffset + slot * sizeof(SlotCounters));
+    const CounterBlock &counters = block(worker);
+    return {load(counters.slot_traffic[slot]), load(counters.slots[slot])};
 }
 
 ServiceCounters CountersMap::service(std::uint32_t index) const {

@@ -23,6 +23,11 @@ namespace fairlead::publish {
 
 class ControlSocket;
 
+/// Of one service; wire/counters.h says what each counts.
+struct ServiceCounters : wire::TrafficCounters, wire::ServiceCounters {};
+/// Of one slot.
+struct SlotCounters : wire::TrafficCounters, wire::SlotCounters {};
+
 class CountersMap {
   public:
     /// Maps the file and checks magic, ABI, sizes and offsets against each other and against the file.
@@ -38,19 +43,19 @@ class CountersMap {
     [[nodiscard]] std::vector<wire::PortCounters> ports() const;
 
     [[nodiscard]] wire::WorkerCounters worker(std::uint32_t worker) const;
-    [[nodiscard]] wire::ServiceCounters service(std::uint32_t worker, std::uint32_t index) const;
-    [[nodiscard]] wire::SlotCounters slot(std::uint32_t worker, std::uint32_t slot) const;
+    [[nodiscard]] ServiceCounters service(std::uint32_t worker, std::uint32_t index) const;
+    [[nodiscard]] SlotCounters slot(std::uint32_t worker, std::uint32_t slot) const;
 
     /// Sums over the workers. An index out of range counts nothing.
-    [[nodiscard]] wire::ServiceCounters service(std::uint32_t index) const;
-    [[nodiscard]] wire::SlotCounters slot(std::uint32_t slot) const;
+    [[nodiscard]] ServiceCounters service(std::uint32_t index) const;
+    [[nodiscard]] SlotCounters slot(std::uint32_t slot) const;
 
     /// Packets decided by each of the last generations, summed over the workers, oldest first.
     [[nodiscard]] std::vector<wire::GenerationCounters> generations() const;
 
   private:
     CountersMap(const std::byte *base, std::size_t size);
-    [[nodiscard]] const std::byte *worker_base(std::uint32_t worker) const;
+    [[nodiscard]] const wire::CounterBlock &block(std::uint32_t worker) const;
 
     const std::byte *base_;
     std::size_t size_;

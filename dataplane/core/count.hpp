@@ -8,13 +8,6 @@
 
 namespace fairlead::core {
 
-/// A worker's part of the counters' memory file; wire/counters.h has the layout.
-struct CounterBlock {
-    wire::WorkerCounters *worker;
-    wire::ServiceCounters *services; ///< [kServiceCapacity]
-    wire::SlotCounters *slots;       ///< [kSlotCapacity + 1]
-};
-
 // Relaxed: nothing is published through a counter; the access only must not tear.
 inline void add(wire::u64 &counter, wire::u64 n = 1) noexcept {
     __atomic_store_n(&counter, __atomic_load_n(&counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);

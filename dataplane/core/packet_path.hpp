@@ -37,7 +37,7 @@ struct Pipeline::Burst {
 /// What encapsulating one packet after another needs again and again, in registers.
 struct Pipeline::Encapsulation {
     const Forwarding *forwardings;
-    SlotCounters *slots;
+    TrafficCounters *traffic; ///< by slot
     u32 mask; ///< Generation::forwarding_mask()
     u32 length_max;
 };
@@ -46,8 +46,8 @@ template <class F>
 void Pipeline::process(const Generation *generation, std::span<F> frames, const MacAddress &source_mac, u64 now_ns) noexcept {
     burst_size_ = static_cast<unsigned>(frames.size());
     not_forwarded_ = 0;
-    add(counters_.worker->bursts);
-    add(counters_.worker->received_packets, burst_size_);
+    add(counters_.worker.bursts);
+    add(counters_.worker.received_packets, burst_size_);
     if (!generation) [[unlikely]] return process_without_generation(frames);
     const u32 now_s = seconds(now_ns);
     const Burst b{.generation = *generation, .now_s = now_s, .length_max = mtu_ + u32{sizeof(EthernetHeader)},
@@ -60,7 +60,7 @@ void Pipeline::process(const Generation *generation, std::span<F> frames, const 
 
 template <class F> void Pipeline::process_without_generation(std::span<F> frames) noexcept {
     for (unsigned i = 0; i < burst_size_; ++i) {
-        add(counters_.worker->received_bytes, FrameAccess<F>::length(frames[i]));
+        add(counters_.worker.received_bytes, FrameAccess<F>::length(frames[i]));
         packets_[i].begin();
         if (FrameAccess<F>::is_whole(frames[i])) leave_to_kernel(packets_[i], DropReason::no_snapshot);
         else drop(packets_[i], DropReason::segmented);
@@ -80,16 +80,16 @@ template <class Family, class F> void Pipeline::classify_burst(const Burst &b, s
         services_or |= service;
         services_and &= service;
     }
-    add(counters_.worker->received_bytes, bytes);
+    add(counters_.worker.received_bytes, bytes);
     if (services_or != services_and || services_or == ServiceTable::kNone) [[unlikely]] return count_by_service(frames);
-    add(counters_.services[services_or].packets, burst_size_);
-    add(counters_.services[services_or].bytes, bytes);
+    add(counters_.service_traffic[services_or].packets, burst_size_);
+    add(counters_.service_traffic[services_or].bytes, bytes);
 }
 
 /// Gives each packet its backend and, with it, its outer headers: a few packets at a time, so that the lines of later ones have
 /// the more time to come. From the first packet on that its connection's first line does not decide, the rest together.
 template <class F> void Pipeline::forward_burst(const Burst &b, std::span<F> frames) noexcept {
-    WorkerCounters &worker = *counters_.worker;
+    WorkerCounters &worker = counters_.worker;
     const u64 others_before = worker.by_row + worker.by_hops;
     u64 bytes = 0;
     unsigned done = 0;
@@ -118,14 +118,14 @@ inline void Pipeline::follow(const Burst &b, unsigned begin, unsigned count) noe
     if (b.generation.slot_count() <= kSlotsNearMax) return;
     for (const Packet &packet : packets) {
         b.generation.prefetch_forwarding(packet.slot());
-        __builtin_prefetch(&counters_.slots[packet.slot()], 0, 2);
+        __builtin_prefetch(&counters_.slot_traffic[packet.slot()], 0, 2);
     }
 }
 
 /// @param begin of the frames' packets
 /// @return bytes that leave.
 template <class F> u64 Pipeline::encapsulate(const Burst &b, std::span<F> frames, unsigned begin) noexcept {
-    const Encapsulation e{&b.generation.forwarding(0), counters_.slots, b.generation.forwarding_mask(), b.length_max};
+    const Encapsulation e{&b.generation.forwarding(0), counters_.slot_traffic, b.generation.forwarding_mask(), b.length_max};
     u64 bytes = 0;
     Packet *packet = &packets_[begin];
     for (F &frame : frames) bytes += encapsulate_sure(b, e, *packet++, frame);
@@ -243,7 +243,7 @@ template <class F>
     const auto leave = [&](u32 outer) {
         const u32 length = outer + ip_length;
         Access::extend(frame, outer - u32{sizeof(EthernetHeader)}, length);
-        count_forwarded(e.slots[slot], length);
+        count_packet(e.traffic[slot], length);
         return length;
     };
     u8 *inner = Access::data(frame) + sizeof(EthernetHeader);
@@ -273,32 +273,30 @@ template <class F> [[gnu::noinline]] u32 Pipeline::encapsulate_any(const Burst &
     unsigned hop_count = 0;
     if (packet.source == Source::kHops) hop_count = select_hops(b.generation, b.generation.service(packet.service), packet.hash, packet.slot(), hops);
     if (hop_count > 0 && u32{packet.ip_length} + forwarding.length + hops_length(hop_count) > b.length_max) {
-        add(counters_.worker->hops_omitted);
+        add(counters_.worker.hops_omitted);
         hop_count = 0;
     }
     u8 *inner = Access::data(frame) + sizeof(EthernetHeader);
     const u32 outer = hop_count == 0 ? core::encapsulate(inner, forwarding, packet.ip_length, packet.hash.entropy, b.source)
                                      : encapsulate_with_hops(inner, forwarding, packet.ip_length, packet.hash.entropy, b.source, {hops, hop_count});
-    if (packet.source == Source::kRow) add(counters_.worker->by_row);
-    else if (packet.source == Source::kHops) add(counters_.worker->by_hops);
+    if (packet.source == Source::kRow) add(counters_.worker.by_row);
+    else if (packet.source == Source::kHops) add(counters_.worker.by_hops);
     const u32 length = outer + packet.ip_length;
     Access::extend(frame, outer - u32{sizeof(EthernetHeader)}, length);
-    count_forwarded(counters_.slots[packet.slot()], length);
+    count_packet(counters_.slot_traffic[packet.slot()], length);
     return length;
 }
 
-[[gnu::always_inline]] inline void Pipeline::count_forwarded(SlotCounters &slot, u32 length) noexcept {
-    add_at_once(slot.packets, 1);
-    add_at_once(slot.bytes, length);
+[[gnu::always_inline]] inline void Pipeline::count_packet(TrafficCounters &traffic, u32 length) noexcept {
+    add_at_once(traffic.packets, 1);
+    add_at_once(traffic.bytes, length);
 }
 
 /// What each service has received, of a burst that is not for one alone.
 template <class F> void Pipeline::count_by_service(std::span<F> frames) noexcept {
     for (unsigned i = 0; i < burst_size_; ++i) {
-        if (packets_[i].service == ServiceTable::kNone) continue;
-        ServiceCounters &service = counters_.services[packets_[i].service];
-        add_at_once(service.packets, 1);
-        add_at_once(service.bytes, FrameAccess<F>::length(frames[i]));
+        if (packets_[i].service != ServiceTable::kNone)
+            count_packet(counters_.service_traffic[packets_[i].service], FrameAccess<F>::length(frames[i]));
     }
 }
 

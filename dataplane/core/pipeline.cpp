@@ -72,7 +72,7 @@ template <class Key> void Pipeline::select_in(const Burst &b, Packet &packet, Co
         is_unsure |= service.alternates && is_living(generation.forwarding_of(connection.slot), connection);
         table.erase(packet.hash, key);
         if (inherited_) inherited_->forget(packet.hash, key);
-        add(counters_.worker->connections_stale);
+        add(counters_.worker.connections_stale);
         if (is_reset) return reset(packet);
     }
     packet.tenant = is_unsure ? select_unsure(service, packet.hash) : select_by_row(service, packet.hash);
@@ -81,10 +81,10 @@ template <class Key> void Pipeline::select_in(const Burst &b, Packet &packet, Co
     if (const auto state = first_state(packet)) {
         const Connection connection{packet.slot(), generation.forwarding(packet.slot()).epoch, *state, b.now_s, is_unsure};
         if (table.insert(generation, packet.hash, key, connection, b.now_s)) {
-            add(counters_.worker->connections_opened);
+            add(counters_.worker.connections_opened);
             add(counters_.services[packet.service].connections_opened);
             add(counters_.slots[packet.slot()].connections_opened);
-        } else add(counters_.worker->connections_unrecorded);
+        } else add(counters_.worker.connections_unrecorded);
     }
 }
 
@@ -99,7 +99,7 @@ u64 *Pipeline::inherit(const Generation &generation, ConnectionTable<Key> &table
     if (expired(generation, key.service(), connection, now_s)) return nullptr;
     if (!table.insert(generation, hash, key, connection, now_s)) return &entry.value();
     entry.clear(); // copied first: who dies here leaves it twice, and the own one is asked first
-    add(counters_.worker->connections_inherited);
+    add(counters_.worker.connections_inherited);
     return table.find(hash, key);
 }
 
@@ -108,7 +108,7 @@ void Pipeline::reset(Packet &packet) noexcept {
     if (packet.tcp_flags & kTcpRst) return drop(packet, DropReason::backend_dead); // never a reset for a reset
     packet.verdict = Verdict::kReply;
     ++not_forwarded_;
-    add(counters_.worker->resets_sent);
+    add(counters_.worker.resets_sent);
 }
 
 /// The packet goes no further, and is counted.
@@ -126,7 +126,7 @@ void Pipeline::leave_to_kernel(Packet &packet, DropReason otherwise) noexcept {
     --kernel_room_;
     ++not_forwarded_;
     packet.verdict = Verdict::kKernel;
-    add(counters_.worker->kernel_packets);
+    add(counters_.worker.kernel_packets);
 }
 
 [[gnu::noinline]] void Pipeline::drop_unsendable(const Burst &b, Packet &packet, const Forwarding &forwarding) noexcept {
@@ -137,16 +137,16 @@ void Pipeline::leave_to_kernel(Packet &packet, DropReason otherwise) noexcept {
 
 /// By which generation the burst was decided.
 void Pipeline::count_generation(u64 number) noexcept {
-    GenerationCounters &mine = counters_.worker->generations[number % kGenerationHistory];
+    GenerationCounters &mine = counters_.worker.generations[number % kGenerationHistory];
     if (mine.generation != number) [[unlikely]] {
         set(mine.packets, 0);
         set(mine.generation, number);
-        set(counters_.worker->generation, number);
+        set(counters_.worker.generation, number);
     }
     add(mine.packets, burst_size_);
 }
 
-void Pipeline::count_drop(DropReason reason) noexcept { add(counters_.worker->drops[static_cast<u8>(reason)]); }
+void Pipeline::count_drop(DropReason reason) noexcept { add(counters_.worker.drops[static_cast<u8>(reason)]); }
 
 template void Pipeline::process<Frame>(const Generation *, std::span<Frame>, const MacAddress &, u64) noexcept;
 

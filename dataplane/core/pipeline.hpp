@@ -20,7 +20,7 @@
 namespace fairlead::core {
 
 struct PipelineOptions {
-    CounterBlock counters;
+    wire::CounterBlock &counters;
     std::span<std::byte> connection_memory;      ///< zeroed (or see adopt()), 64-byte aligned; see connection_memory_bytes()
     std::span<std::byte> wide_connection_memory; ///< the same, for flows with wide keys (`port: any`)
     wire::u32 mtu = 1500;                        ///< bytes of the longest IP packet that may leave
@@ -121,12 +121,12 @@ class Pipeline {
     void drop(Packet &, wire::DropReason) noexcept;
     void leave_to_kernel(Packet &, wire::DropReason otherwise) noexcept;
     void reset(Packet &) noexcept;
-    static void count_forwarded(wire::SlotCounters &, wire::u32 length) noexcept;
+    static void count_packet(wire::TrafficCounters &, wire::u32 length) noexcept;
     [[nodiscard]] wire::u8 index(const Packet &packet) const noexcept { return static_cast<wire::u8>(&packet - packets_.data()); }
     template <class F> void count_by_service(std::span<F>) noexcept;
     void count_generation(wire::u64 number) noexcept;
 
-    CounterBlock counters_;
+    wire::CounterBlock &counters_;
     ConnectionTable<CompactKey> connections_;
     ConnectionTable<WideKey> wide_connections_;
     const InheritedTables *inherited_ = nullptr;

@@ -24,7 +24,7 @@ void Pipeline::housekeep(const Generation *generation, u64 now_ns) noexcept {
         sweep(wide_connections_);
         housekept_ns_ = now_ns;
     }
-    WorkerCounters &worker = *counters_.worker;
+    WorkerCounters &worker = counters_.worker;
     for (TableEvents events : {connections_.take_events(), wide_connections_.take_events()}) {
         add(worker.connections_expired, events.expired);
         add(worker.connections_evicted, events.evicted);
@@ -52,7 +52,7 @@ TableAdoption Pipeline::adopt() noexcept {
         sum.duplicates += part.duplicates;
         sum.unsound += part.unsound;
     }
-    set(counters_.worker->connections_adopted, sum.entries);
+    set(counters_.worker.connections_adopted, sum.entries);
     return sum;
 }
 

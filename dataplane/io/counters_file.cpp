@@ -20,9 +20,7 @@ constexpr std::size_t round_up(std::size_t size) { return (size + kPageSize - 1)
 // Whole pages for each worker: no two workers write one page, and what is unused takes no memory.
 constexpr std::size_t kPortsOffset = sizeof(wire::CountersHeader);
 constexpr std::size_t worker_offset(std::size_t port_count) { return round_up(kPortsOffset + port_count * sizeof(wire::PortCounters)); }
-constexpr std::size_t kServicesOffset = sizeof(wire::WorkerCounters);
-constexpr std::size_t kSlotsOffset = kServicesOffset + wire::kServiceCapacity * sizeof(wire::ServiceCounters);
-constexpr std::size_t kWorkerStride = round_up(kSlotsOffset + (wire::kSlotCapacity + 1) * sizeof(wire::SlotCounters));
+constexpr std::size_t kWorkerStride = round_up(sizeof(wire::CounterBlock));
 
 std::unexpected<std::string> cannot(const char *what) {
     return std::unexpected(fmt::format("cannot {} the counters' memory file: {}", what, std::strerror(errno)));
@@ -67,13 +65,9 @@ CountersFile::~CountersFile() {
 
 wire::CountersHeader &CountersFile::header() const { return *reinterpret_cast<wire::CountersHeader *>(bytes_.data()); }
 
-core::CounterBlock CountersFile::worker(unsigned index) const {
-    std::byte *block = bytes_.data() + header().worker_offset + index * kWorkerStride;
-    return {.worker = reinterpret_cast<wire::WorkerCounters *>(block),
-            .services = reinterpret_cast<wire::ServiceCounters *>(block + kServicesOffset),
-            .slots = reinterpret_cast<wire::SlotCounters *>(block + kSlotsOffset)};
+wire::CounterBlock &CountersFile::worker(unsigned index) const {
+    return *reinterpret_cast<wire::CounterBlock *>(bytes_.data() + header().worker_offset + index * kWorkerStride);
 }
-
 
 wire::PortCounters &CountersFile::port(unsigned index) const {
     return *reinterpret_cast<wire::PortCounters *>(bytes_.data() + kPortsOffset + index * sizeof(wire::PortCounters));

@@ -26,7 +26,7 @@ class CountersFile {
     ~CountersFile();
 
     [[nodiscard]] wire::CountersHeader &header() const; ///< the main thread's to write
-    [[nodiscard]] core::CounterBlock worker(unsigned index) const;
+    [[nodiscard]] wire::CounterBlock &worker(unsigned index) const;
     [[nodiscard]] wire::PortCounters &port(unsigned index) const;
     [[nodiscard]] int reader_descriptor() const { return reader_.get(); } ///< O_RDONLY
     [[nodiscard]] std::size_t size() const { return bytes_.size(); }

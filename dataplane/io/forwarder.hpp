@@ -15,7 +15,7 @@ namespace fairlead::io {
 class Forwarder {
   public:
     struct Setup {
-        core::CounterBlock counters;
+        wire::CounterBlock &counters;
         unsigned mtu;
         TableMemory connections;
         TableMemory wide_connections;

@@ -14,7 +14,7 @@ class Worker {
   public:
     struct Setup {
         unsigned index;
-        core::CounterBlock counters;
+        wire::CounterBlock &counters;
         unsigned mtu;
         Idle idle;
         std::vector<PortQueue> queues;
@@ -31,7 +31,7 @@ class Worker {
                       .wide_connections = std::move(setup.wide_connections),
                       .counts_inherited = setup.counts_inherited},
                      store),
-          loop_({.index = setup.index, .idle = setup.idle, .queues = std::move(setup.queues), .counters = setup.counters.worker},
+          loop_({.index = setup.index, .idle = setup.idle, .queues = std::move(setup.queues), .counters = &setup.counters.worker},
                 forwarder_, store, stop) {}
 
     Worker(const Worker &) = delete;

@@ -26,7 +26,7 @@ std::uint64_t compute(const std::atomic<bool> &stop, std::uint64_t &turns) {
 
 } // namespace
 
-Lane::Lane(const Options &options, unsigned index, io::Port &port, io::TableMemory connections, core::CounterBlock counters, io::GenerationStore &store,
+Lane::Lane(const Options &options, unsigned index, io::Port &port, io::TableMemory connections, wire::CounterBlock &counters, io::GenerationStore &store,
            std::atomic<bool> &stop)
     : index_(index), port_(port), counters_(counters), store_(store), stop_(stop), offer_(options, index, stop),
       forwarder_({.counters = counters, .mtu = kMtu, .connections = std::move(connections), .wide_connections = small_table()}, store),
@@ -37,7 +37,7 @@ Lane::Lane(const Options &options, unsigned index, io::Port &port, io::TableMemo
 
 template <class Path> io::PollLoop<Path> Lane::loop_over(Path &path) {
     return io::PollLoop<Path>({.index = index_, .idle = io::Idle::kPoll, .queues = {{.port = &port_.serving(), .queue = 0, .mac = port_.mac(), .waits_for_generation = false}},
-                               .counters = counters_.worker}, path, store_, stop_);
+                               .counters = &counters_.worker}, path, store_, stop_);
 }
 
 void Lane::run() {

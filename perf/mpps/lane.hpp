@@ -18,7 +18,7 @@ enum class Pipeline { kFull, kMacswap, kIo, kArithmetic };
 class Lane {
   public:
     /// @param stop the word to stop of all lanes' loops.
-    Lane(const Options &options, unsigned index, io::Port &port, io::TableMemory connections, core::CounterBlock counters, io::GenerationStore &store,
+    Lane(const Options &options, unsigned index, io::Port &port, io::TableMemory connections, wire::CounterBlock &counters, io::GenerationStore &store,
          std::atomic<bool> &stop);
 
     /// What one round has brought. Work is packets, or turns of the loop of pure arithmetic.
@@ -40,7 +40,7 @@ class Lane {
     [[nodiscard]] const Round &round() const { return round_; }
     [[nodiscard]] std::uint64_t offered() const { return offer_.offered(); }
     [[nodiscard]] std::uint64_t moved() const { return witness_.moved(); }
-    [[nodiscard]] const wire::WorkerCounters &counters() const { return *counters_.worker; }
+    [[nodiscard]] const wire::WorkerCounters &counters() const { return counters_.worker; }
     /// Forgets the flows that were half open in the last round, so that the next finds the same table.
     void forget_new_flows(const core::Generation &generation);
 
@@ -49,7 +49,7 @@ class Lane {
 
     unsigned index_;
     const io::Port &port_;
-    core::CounterBlock counters_;
+    wire::CounterBlock &counters_;
     io::GenerationStore &store_;
     const std::atomic<bool> &stop_;
     io::TscClock clock_;

@@ -26,6 +26,17 @@ def _fields(name):
     return fields
 
 
+def _members(name):
+    """-> {member: (first byte, elements, its _fields())} of a struct of structs and arrays of them."""
+    body = re.search(rf"struct {name} {{\n(.*?)\n}};", (WIRE / "counters.h").read_text(), re.S)[1]
+    members, at = {}, 0
+    for kind, member, count, more in re.findall(r"^\s*struct (\w+) (\w+)(?:\[(\w+)( \+ 1)?\])?;", body, re.M):
+        elements = _constant(count) + bool(more) if count else 1
+        members[member] = (at, elements, _fields(kind))
+        at += elements * _size(_fields(kind))
+    return members
+
+
 def drop_reasons():
     text = (WIRE / "drop_reasons.h").read_text()
     block = re.search(r"#define FAIRLEAD_DROP_REASONS\(X\)(.*?)\n\n", text, re.S)[1]
@@ -36,7 +47,7 @@ class Counters:
     """All workers' counters at one moment."""
 
     def __init__(self, memory):
-        worker, service, slot = (_fields(name) for name in ("WorkerCounters", "ServiceCounters", "SlotCounters"))
+        worker = _fields("WorkerCounters")
         worker_count, offset, stride = struct.unpack_from("<12xIQQ", memory)
         self.worker = collections.Counter()
         self.drops = collections.Counter()
@@ -48,11 +59,10 @@ class Counters:
                 if count == 1:
                     self.worker[name] += words(start + word * WORD, 1)[0]
             self.drops.update(dict(zip(drop_reasons(), words(start + worker["drops"][0] * WORD, worker["drops"][1]))))
-            start += _size(worker)
-            for into, fields, count in ((self.services, service, _constant("kServiceCapacity")), (self.slots, slot, _constant("kSlotCapacity") + 1)):
-                packets = words(start, count * _size(fields) // WORD)[fields["packets"][0] :: _size(fields) // WORD]
+            for into, member in ((self.services, "service_traffic"), (self.slots, "slot_traffic")):
+                at, count, fields = _members("CounterBlock")[member]
+                packets = words(start + at, count * _size(fields) // WORD)[fields["packets"][0] :: _size(fields) // WORD]
                 into.update({i: n for i, n in enumerate(packets) if n})
-                start += count * _size(fields)
 
     def decided(self):
         return self.worker["forwarded_packets"] + self.drops.total()

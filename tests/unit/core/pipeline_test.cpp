@@ -202,7 +202,7 @@ TEST_F(PipelineTest, UnresolvedNextHopAndNoBackendAreNamed) {
     for (auto &row : snapshot.rows[0]) row = kNoSlot;
     adopt();
     EXPECT_EQ(dropped(TestFrame::tcp(1, 2, kTcpSyn)), DropReason::no_backend);
-    EXPECT_EQ(worker.services[0].drops[static_cast<u8>(DropReason::no_backend)], 1u);
+    EXPECT_EQ(worker.block->services[0].drops[static_cast<u8>(DropReason::no_backend)], 1u);
 }
 
 TEST_F(PipelineTest, WhatIsNotForAVipIsTheKernels) {
@@ -286,7 +286,8 @@ TEST_F(PipelineTest, CountersAddUp) {
     const auto &c = worker.counters;
     u64 drops = 0, slot_packets = 0, live = 0;
     for (u64 d : c.drops) drops += d;
-    for (auto &slot : worker.slots) slot_packets += slot.packets, live += slot.connections;
+    for (auto &slot : worker.block->slot_traffic) slot_packets += slot.packets;
+    for (auto &slot : worker.block->slots) live += slot.connections;
     EXPECT_EQ(c.received_packets, 3000u);
     EXPECT_EQ(c.received_packets, c.forwarded_packets + c.kernel_packets + c.resets_sent + drops);
     EXPECT_EQ(c.forwarded_packets, c.by_connection + c.by_row + c.by_hops);

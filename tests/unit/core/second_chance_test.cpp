@@ -104,12 +104,12 @@ TEST_F(SecondChanceTest, WhenAllBackendsDrainAFoundFlowGoesToTheLastOwnerAndANew
 
 TEST_F(SecondChanceTest, UnsureConnectionsAreCountedByServiceWhileTheyLive) {
     send(TestFrame::tcp(kClient, 4000, kTcpSyn));
-    EXPECT_EQ(worker.services[0].connections_unsure, 0u);
+    EXPECT_EQ(worker.block->services[0].connections_unsure, 0u);
     for (u16 port = 4001; port < 4011; ++port) send(TestFrame::tcp(kClient, port, kTcpAck, 1));
-    EXPECT_EQ(worker.services[0].connections_unsure, 10u);
+    EXPECT_EQ(worker.block->services[0].connections_unsure, 10u);
     now_ns += 31 * kSecond;
     sweep();
-    EXPECT_EQ(worker.services[0].connections_unsure, 0u);
+    EXPECT_EQ(worker.block->services[0].connections_unsure, 0u);
 }
 
 TEST_F(SecondChanceTest, NoMoreThanThreeHops) {

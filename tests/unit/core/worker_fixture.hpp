@@ -27,11 +27,10 @@ struct Worker {
     explicit Worker(std::size_t connections = 4096, wire::u32 mtu = 1600, bool has_kernel = true)
         : compact(core::connection_memory_bytes<core::CompactKey>(connections)),
           wide(core::connection_memory_bytes<core::WideKey>(connections)),
-          pipeline({{&counters, services.data(), slots.data()}, compact.span(), wide.span(), mtu, has_kernel}) {}
+          pipeline({*block, compact.span(), wide.span(), mtu, has_kernel}) {}
 
-    wire::WorkerCounters counters{};
-    std::vector<wire::ServiceCounters> services = std::vector<wire::ServiceCounters>(wire::kServiceCapacity);
-    std::vector<wire::SlotCounters> slots = std::vector<wire::SlotCounters>(wire::kSlotCapacity + 1);
+    std::unique_ptr<wire::CounterBlock> block = std::make_unique<wire::CounterBlock>();
+    wire::WorkerCounters &counters = block->worker;
     TableMemory compact, wide;
     core::Pipeline pipeline;
 };

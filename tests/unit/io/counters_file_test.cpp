@@ -21,8 +21,7 @@ TEST(CountersFile, IsLaidOutAsTheHeaderSays) {
     EXPECT_GT(header.started_unix_ns, 0U);
     EXPECT_EQ(header.worker_offset % 64, 0U);
     EXPECT_EQ(header.worker_stride % 64, 0U);
-    EXPECT_GE(header.worker_stride, sizeof(wire::WorkerCounters) + wire::kServiceCapacity * sizeof(wire::ServiceCounters) +
-                                        (wire::kSlotCapacity + 1) * sizeof(wire::SlotCounters));
+    EXPECT_GE(header.worker_stride, sizeof(wire::CounterBlock));
     EXPECT_LE(header.worker_offset + 3 * header.worker_stride, header.size);
 }
 
@@ -42,18 +41,20 @@ TEST(CountersFile, AReaderSeesWhatAWorkerCounts) {
     ASSERT_TRUE(file) << file.error();
     const auto *base = static_cast<const char *>(::mmap(nullptr, file->size(), PROT_READ, MAP_SHARED, file->reader_descriptor(), 0));
     ASSERT_NE(base, MAP_FAILED);
-    const auto block = file->worker(1);
-    core::add(block.worker->received_packets, 5);
-    core::add(block.services[wire::kServiceCapacity - 1].packets, 6);
-    core::add(block.slots[wire::kSlotCapacity].bytes, 7);
+    wire::CounterBlock &block = file->worker(1);
+    core::add(block.worker.received_packets, 5);
+    core::add(block.service_traffic[wire::kServiceCapacity - 1].packets, 6);
+    core::add(block.slot_traffic[wire::kSlotCapacity].bytes, 7);
+    core::add(block.services[wire::kServiceCapacity - 1].connections_opened, 8);
+    core::add(block.slots[wire::kSlotCapacity].connections_opened, 9);
 
     const auto &header = *reinterpret_cast<const wire::CountersHeader *>(base);
-    const char *worker = base + header.worker_offset + header.worker_stride;
-    EXPECT_EQ(reinterpret_cast<const wire::WorkerCounters *>(worker)->received_packets, 5U);
-    const auto *services = reinterpret_cast<const wire::ServiceCounters *>(worker + sizeof(wire::WorkerCounters));
-    EXPECT_EQ(services[wire::kServiceCapacity - 1].packets, 6U);
-    const auto *slots = reinterpret_cast<const wire::SlotCounters *>(services + wire::kServiceCapacity);
-    EXPECT_EQ(slots[wire::kSlotCapacity].bytes, 7U);
+    const auto &read = *reinterpret_cast<const wire::CounterBlock *>(base + header.worker_offset + header.worker_stride);
+    EXPECT_EQ(read.worker.received_packets, 5U);
+    EXPECT_EQ(read.service_traffic[wire::kServiceCapacity - 1].packets, 6U);
+    EXPECT_EQ(read.slot_traffic[wire::kSlotCapacity].bytes, 7U);
+    EXPECT_EQ(read.services[wire::kServiceCapacity - 1].connections_opened, 8U);
+    EXPECT_EQ(read.slots[wire::kSlotCapacity].connections_opened, 9U);
     ::munmap(const_cast<char *>(base), file->size());
 }
 

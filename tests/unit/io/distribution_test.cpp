@@ -129,7 +129,7 @@ TEST(Distribution, ThreeWorkersServeOneQueueInOrder) {
     const auto dropped = [&] {
         wire::u64 sum = 0;
         for (unsigned index = 0; index < kWorkers; ++index)
-            for (const auto &count : counters.worker(index).worker->drops) sum += CountersView::read(count);
+            for (const auto &count : counters.worker(index).worker.drops) sum += CountersView::read(count);
         return sum;
     };
     while (offered < kPackets) {
@@ -154,7 +154,7 @@ TEST(Distribution, ThreeWorkersServeOneQueueInOrder) {
     EXPECT_EQ(seen.size(), kFlows);
     wire::u64 connections = 0;
     for (unsigned index = 0; index < kWorkers; ++index) {
-        const auto opened = CountersView::read(counters.worker(index).worker->connections_opened);
+        const auto opened = CountersView::read(counters.worker(index).worker.connections_opened);
         EXPECT_NEAR(static_cast<double>(opened), kFlows / kWorkers, 40) << "worker " << index;
         connections += opened;
     }

@@ -179,7 +179,7 @@ TEST(GenerationsUnderTraffic, EveryPacketIsDecidedByExactlyOneAndNoneIsLost) {
     stop.store(true);
     rte_eal_mp_wait_lcore();
 
-    const wire::WorkerCounters &counted = *counters->worker(0).worker;
+    const wire::WorkerCounters &counted = counters->worker(0).worker;
     wire::u64 drops = 0;
     for (wire::u64 count : counted.drops) drops += count;
     EXPECT_GE(traffic.offered, kGenerations * kPacketsPerGeneration);

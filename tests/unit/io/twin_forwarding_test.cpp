@@ -111,7 +111,7 @@ class TwinForwardingTest : public testing::Test {
         }
         return {};
     }
-    [[nodiscard]] wire::u64 kernel_packets() const { return CountersView::read(counters_->worker(0).worker->kernel_packets); }
+    [[nodiscard]] wire::u64 kernel_packets() const { return CountersView::read(counters_->worker(0).worker.kernel_packets); }
 
     static inline bool is_possible = false;
     GenerationStore store_{1};
@@ -144,8 +144,8 @@ TEST_F(TwinForwardingTest, VipTrafficIsForwardedAndTheRestTheKernels) {
         ASSERT_EQ(next_departure(kNeighbourMac).size(), 42U);
     }
     EXPECT_EQ(kernel_packets(), 10U);
-    EXPECT_EQ(CountersView::read(counters_->worker(0).worker->forwarded_packets), 100U);
-    EXPECT_EQ(CountersView::read(counters_->worker(0).worker->drops[static_cast<unsigned>(wire::DropReason::not_for_vip)]), 0U);
+    EXPECT_EQ(CountersView::read(counters_->worker(0).worker.forwarded_packets), 100U);
+    EXPECT_EQ(CountersView::read(counters_->worker(0).worker.drops[static_cast<unsigned>(wire::DropReason::not_for_vip)]), 0U);
 }
 
 TEST_F(TwinForwardingTest, AFloodForTheKernelIsCountedAndVipTrafficGoesOn) {
@@ -158,7 +158,7 @@ TEST_F(TwinForwardingTest, AFloodForTheKernelIsCountedAndVipTrafficGoesOn) {
         ASSERT_FALSE(next_departure(sample.mac).empty()) << "round " << round;
     }
     EXPECT_TRUE(eventually([&] {
-        return kernel_packets() + CountersView::read(counters_->worker(0).worker->drops[static_cast<unsigned>(wire::DropReason::kernel_full)]) == offered;
+        return kernel_packets() + CountersView::read(counters_->worker(0).worker.drops[static_cast<unsigned>(wire::DropReason::kernel_full)]) == offered;
     })) << kernel_packets() << " of " << offered;
     EXPECT_TRUE(eventually([&] {
         return CountersView::read(counters_->port(0).to_kernel_packets) + CountersView::read(counters_->port(0).to_kernel_refused) == kernel_packets();

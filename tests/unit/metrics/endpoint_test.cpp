@@ -103,10 +103,11 @@ TEST_F(EndpointTest, ExportsWhatTheDataplaneCounted) {
     file.worker(1).drops[static_cast<unsigned>(wire::DropReason::too_big)] = 17;
     for (std::uint64_t generation = 1; generation <= 12; ++generation)
         file.worker(0).generations[generation] = {generation, generation * 10};
-    file.service(0, 3).packets = 40;
-    file.service(1, 3).bytes = 5000;
-    file.service(1, 3).drops[static_cast<unsigned>(wire::DropReason::no_backend)] = 2;
-    file.slot(0, 9) = {.packets = 30, .bytes = 3000, .connections_opened = 9, .connections = 4};
+    file.block(0).service_traffic[3].packets = 40;
+    file.block(1).service_traffic[3].bytes = 5000;
+    file.block(1).services[3].drops[static_cast<unsigned>(wire::DropReason::no_backend)] = 2;
+    file.block(0).slot_traffic[9] = {.packets = 30, .bytes = 3000};
+    file.block(0).slots[9] = {.connections_opened = 9, .connections = 4};
     auto serving = std::async(std::launch::async, [&] { serve_counters(*end_, file); });
     statistics_->set_directory(std::make_shared<const Directory>(
         Directory{{{3, "web"}, {4, "dns"}}, {{9, 1, "web", "10.20.0.31"}, {10, 1, "dns", "10.20.0.31"}}}));

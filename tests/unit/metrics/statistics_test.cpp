@@ -47,9 +47,9 @@ TEST_F(StatisticsTest, GivesTheCountersTheirNames) {
     run_dataplane(file);
     statistics_.set_directory(directory({{3, "web"}}, {{9, 1, "web", "10.20.0.31"}}));
     file.header().generation = 12;
-    file.service(0, 3).packets = 5;
-    file.service(1, 3).packets = 6;
-    file.slot(1, 9).connections = 4;
+    file.block(0).service_traffic[3].packets = 5;
+    file.block(1).service_traffic[3].packets = 6;
+    file.block(1).slots[9].connections = 4;
     const Sample sample = statistics_.sample();
     ASSERT_TRUE(sample.up);
     EXPECT_EQ(sample.dataplane.generation, 12u);
@@ -73,16 +73,17 @@ TEST_F(StatisticsTest, ANewTenantOfAnIndexDoesNotInheritItsCounts) {
     CountersFile file(1);
     file.seal();
     run_dataplane(file);
-    file.slot(0, 9) = {.packets = 100, .bytes = 1000, .connections_opened = 10, .connections = 2};
-    file.service(0, 3).packets = 500;
-    file.service(0, 3).drops[1] = 7;
+    file.block(0).slot_traffic[9] = {.packets = 100, .bytes = 1000};
+    file.block(0).slots[9] = {.connections_opened = 10, .connections = 2};
+    file.block(0).service_traffic[3].packets = 500;
+    file.block(0).services[3].drops[1] = 7;
     statistics_.set_directory(directory({{3, "web"}}, {{9, 1, "web", "10.20.0.31"}}));
     EXPECT_EQ(statistics_.sample().backends[0].counters.packets, 100u) << "here since before this process";
 
     statistics_.set_directory(directory({}, {}));
     statistics_.set_directory(directory({{3, "dns"}}, {{9, 2, "dns", "10.20.0.44"}}));
-    file.slot(0, 9).packets += 3;
-    file.service(0, 3).drops[1] += 1;
+    file.block(0).slot_traffic[9].packets += 3;
+    file.block(0).services[3].drops[1] += 1;
     Sample sample = statistics_.sample();
     EXPECT_EQ(sample.backends[0].counters.packets, 3u);
     EXPECT_EQ(sample.backends[0].counters.bytes, 0u);
@@ -98,7 +99,7 @@ TEST_F(StatisticsTest, ANewTenantOfAnIndexDoesNotInheritItsCounts) {
 TEST_F(StatisticsTest, AnIndexThatIsUsedForTheFirstTimeStartsAtNothing) {
     CountersFile file(1);
     file.seal();
-    file.slot(0, 20).packets = 77; // of a tenant that was removed before this process started
+    file.block(0).slot_traffic[20].packets = 77; // of a tenant that was removed before this process started
     run_dataplane(file);
     statistics_.set_directory(directory({}, {}));
     statistics_.set_directory(directory({}, {{20, 5, "web", "10.20.0.50"}}));
@@ -110,16 +111,16 @@ TEST_F(StatisticsTest, ANewDataplaneCountsFromNothingAndNothingGoesBelow) {
     first.seal();
     run_dataplane(first);
     statistics_.set_directory(directory({}, {}));
-    first.slot(0, 9).packets = 100;
+    first.block(0).slot_traffic[9].packets = 100;
     statistics_.set_directory(directory({}, {{9, 2, "web", "10.20.0.31"}}));
-    first.slot(0, 9).packets = 150;
+    first.block(0).slot_traffic[9].packets = 150;
     EXPECT_EQ(statistics_.sample().backends[0].counters.packets, 50u);
 
     end_dataplane();
     EXPECT_FALSE(statistics_.sample().up);
     CountersFile second(1, 222);
     second.seal();
-    second.slot(0, 9).packets = 4;
+    second.block(0).slot_traffic[9].packets = 4;
     run_dataplane(second);
     EXPECT_EQ(statistics_.sample().backends[0].counters.packets, 4u);
 }
@@ -129,12 +130,12 @@ TEST_F(StatisticsTest, AConnectionLostAndFoundIsNoRestart) {
     file.seal();
     run_dataplane(file);
     statistics_.set_directory(directory({}, {}));
-    file.slot(0, 9).packets = 100;
+    file.block(0).slot_traffic[9].packets = 100;
     end_dataplane();
     EXPECT_FALSE(statistics_.sample().up);
     statistics_.set_directory(directory({}, {{9, 2, "web", "10.20.0.31"}})); // while it cannot be asked
     run_dataplane(file);
-    file.slot(0, 9).packets = 130;
+    file.block(0).slot_traffic[9].packets = 130;
     EXPECT_EQ(statistics_.sample().backends[0].counters.packets, 30u);
 }
 

@@ -43,23 +43,12 @@ class CountersFile {
         header().port_count = count;
     }
     wire::PortCounters &port(unsigned index) { return reinterpret_cast<wire::PortCounters *>(base_ + sizeof(wire::CountersHeader))[index]; }
-    wire::WorkerCounters &worker(unsigned worker) { return *at<wire::WorkerCounters>(worker, 0); }
-    wire::ServiceCounters &service(unsigned worker, unsigned index) {
-        return at<wire::ServiceCounters>(worker, sizeof(wire::WorkerCounters))[index];
-    }
-    wire::SlotCounters &slot(unsigned worker, unsigned index) {
-        return at<wire::SlotCounters>(worker, sizeof(wire::WorkerCounters) +
-                                                  wire::kServiceCapacity * sizeof(wire::ServiceCounters))[index];
-    }
+    wire::CounterBlock &block(unsigned worker) { return *reinterpret_cast<wire::CounterBlock *>(base_ + kWorkerOffset + worker * kStride); }
+    wire::WorkerCounters &worker(unsigned worker) { return block(worker).worker; }
 
   private:
     static constexpr std::uint64_t kWorkerOffset = 4096;
-    static constexpr std::uint64_t kStride = sizeof(wire::WorkerCounters) +
-                                             wire::kServiceCapacity * sizeof(wire::ServiceCounters) +
-                                             (wire::kSlotCapacity + 1) * sizeof(wire::SlotCounters) + 4096;
-    template <class T> T *at(unsigned worker, std::size_t offset) {
-        return reinterpret_cast<T *>(base_ + kWorkerOffset + worker * kStride + offset);
-    }
+    static constexpr std::uint64_t kStride = sizeof(wire::CounterBlock) + 4096;
 
     std::uint64_t size_;
     Descriptor file_;

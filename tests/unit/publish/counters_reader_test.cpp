@@ -27,12 +27,12 @@ TEST(CountersMap, SumsOverTheWorkers) {
     for (unsigned worker = 0; worker < 3; ++worker) {
         file.worker(worker).received_packets = 10 + worker;
         file.worker(worker).drops[static_cast<unsigned>(wire::DropReason::too_big)] = worker;
-        file.service(worker, 4095).packets = 100 + worker;
-        file.service(worker, 4095).drops[2] = 1;
-        file.slot(worker, 65534).bytes = 1000 + worker;
+        file.block(worker).service_traffic[4095].packets = 100 + worker;
+        file.block(worker).services[4095].drops[2] = 1;
+        file.block(worker).slot_traffic[65534].bytes = 1000 + worker;
     }
-    file.slot(0, 5).connections = 7;
-    file.slot(1, 5).connections = -std::uint64_t{2}; // one worker counted up what another counted down
+    file.block(0).slots[5].connections = 7;
+    file.block(1).slots[5].connections = -std::uint64_t{2}; // one worker counted up what another counted down
 
     const auto counters = map(file);
     ASSERT_TRUE(counters) << counters.error().format();

@@ -193,8 +193,8 @@ TEST_F(ControllerHealthTest, RemovingWhatHasConnectionsAsksForForceAndLeavesItsS
     write_config(config);
     CountersFile counters(2);
     counters.seal();
-    counters.slot(0, 1).connections = 30;
-    counters.slot(1, 1).connections = 7;
+    counters.block(0).slots[1].connections = 30;
+    counters.block(1).slots[1].connections = 7;
     DataplaneEnd counting(directory_.file("counters.sock"));
     auto reading = std::async(std::launch::async, [this] { return statistics_->sample().up; });
     publish::testing::serve_counters(counting, counters);
