@@ -84,7 +84,7 @@ measure --flows 10000000 --new-flows 100
 measure --flows 10000000 --new-flows 10
 for flows in 1000 100000 1000000; do measure --flows "$flows" --services 1000 --backends 10000; done
 measure --flows 100000 --updates-per-second 100 --seconds 6
-if [ "$(nproc)" -ge 2 ]; then measure --flows 100000 --workers 2; fi
+if [ "$(nproc)" -ge 2 ]; then for flows in 1000 100000; do measure --flows "$flows" --workers 2; done; fi
 
 # What the plot needs, and nothing of where and when it was measured but the CPU.
 run "$directory/perf/bench/bench_steps" --benchmark_repetitions=5 --benchmark_report_aggregates_only=true --benchmark_format=json \
