@@ -66,8 +66,8 @@ write_debian() {
     for package in fairlead fairlead-backend; do
         sed "s/@PACKAGE@/$package/" "$tree/scripts/debian/preinst" >"$debian/$package.preinst"
     done
-    # As debhelper looks for them: debian/PACKAGE@.service, debian/PACKAGE.NAME.service.
-    for unit in "$tree"/scripts/systemd/*.service; do
+    # As debhelper looks for them: debian/PACKAGE@.service, debian/PACKAGE.NAME.service, debian/PACKAGE.NAME.mount.
+    for unit in "$tree"/scripts/systemd/*.{service,mount}; do
         case ${unit##*/} in
             fairlead-backend@.service) cp "$unit" "$debian/" ;;
             *) cp "$unit" "$debian/fairlead.${unit##*/}" ;;
