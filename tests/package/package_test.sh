@@ -6,7 +6,7 @@
 # balancer to a backend and is kept through restart, kill, watchdog and upgrade, and at the end nothing is left.
 #
 # usage: package_test.sh [RELEASE]    RELEASE: bookworm (default), or another that scripts/package.sh --release has built for.
-# shellcheck disable=SC2016  # what runs in the container is expanded there
+# shellcheck disable=SC2016,SC2317  # what runs in the container is expanded there; check calls functions
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=../../scripts/debian/root.sh
