@@ -56,7 +56,10 @@ static __always_inline int is_checksum_right(const struct Frame *frame)
     for (u32 offset = 0; offset < kIpv4HeaderMax; offset += sizeof(*word), ++word) {
         if (offset >= frame->outer_length)
             break;
-        if ((const void *)(word + 1) > frame->data_end)
+        const void *end = word + 1;
+        /* Else clang 19 compares `word` with `data_end + 1`, and the verifier allows no arithmetic on that. */
+        asm volatile("" : "+r"(end));
+        if (end > frame->data_end)
             return 0;
         sum += *word;
     }

@@ -7,13 +7,16 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=packages.sh
 source "$root/scripts/packages.sh"
+# shellcheck source=debian/flags.sh
+source "$root/scripts/debian/flags.sh"
 
 usage() {
     cat <<'END'
-usage: scripts/build.sh [--cpu LEVEL] [--debug] [--sanitize address,undefined|thread] [--directory DIR]
+usage: scripts/build.sh [--cpu LEVEL] [--debug | --packaged | --sanitize address,undefined|thread] [--directory DIR]
                         [--jobs N] [--no-install] [--configure-only] [TARGET...]
   --cpu LEVEL       -march for everything: x86-64-v3 (default) or native
   --debug           unoptimised, into build-debug/
+  --packaged        with the compiler's flags and the paths of the Debian packages, so that scripts/package.sh --from can take them
   --sanitize LIST   with sanitizers, into build-asan/ (address,undefined) or build-tsan/ (thread)
   --directory DIR   build there instead of build/
   --jobs N          compile N files at once (default: ninja's own)
@@ -23,12 +26,13 @@ usage: scripts/build.sh [--cpu LEVEL] [--debug] [--sanitize address,undefined|th
 END
 }
 
-cpu='' directory='' debug=no sanitize='' install=yes compile=yes jobs=()
+cpu='' directory='' debug=no packaged=no sanitize='' install=yes compile=yes jobs=()
 targets=()
 while [ $# -gt 0 ]; do
     case $1 in
         --cpu) cpu=${2:?--cpu wants a level}; shift 2 ;;
         --debug) debug=yes; shift ;;
+        --packaged) packaged=yes; shift ;;
         --sanitize) sanitize=${2:?--sanitize wants a list}; shift 2 ;;
         --directory) directory=${2:?--directory wants a path}; shift 2 ;;
         --jobs) jobs=(-j "${2:?--jobs wants a number}"); shift 2 ;;
@@ -50,10 +54,14 @@ case $sanitize in
 esac
 if [ -n "$sanitize" ]; then
     # b_lundef: the sanitizers' symbols come with the program, not with its shared libraries.
-    options+=("-Db_sanitize=$sanitize" -Db_lundef=false -Doptimization=1 -Ddebug=false -Dcpp_args=-g1)
+    # -Og needs little more than half of the compiler's time that -O1 does. What it warns of beside the build proper is not asked for.
+    options+=("-Db_sanitize=$sanitize" -Db_lundef=false -Doptimization=g -Dwerror=false -Ddebug=false -Dcpp_args=-g1)
 elif [ "$debug" = yes ]; then
     default=$root/build-debug
     options+=(-Dbuildtype=debug)
+elif [ "$packaged" = yes ]; then
+    flags=$(packaged_options "$root")
+    mapfile -t -O "${#options[@]}" options <<<"$flags"
 fi
 directory=${directory:-$default}
 
@@ -65,7 +73,7 @@ elif [ "${#options[@]}" -gt 0 ]; then
     for option in "${options[@]}"; do
         name=${option#-D}
         current=$(meson introspect "$directory" --buildoptions |
-            jq -r --arg name "${name%%=*}" '.[] | select(.name == $name) | .value')
+            jq -r --arg name "${name%%=*}" '.[] | select(.name == $name) | .value | if type == "array" then join(" ") else . end')
         [ "$current" = "${name#*=}" ] || meson configure "$directory" "$option"
     done
 fi

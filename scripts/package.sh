@@ -11,8 +11,9 @@ source "$root/scripts/debian/root.sh"
 
 usage() {
     cat <<'USAGE'
-usage: scripts/package.sh [--release NAME] [--directory DIR] [--no-install] [--no-lint]
+usage: scripts/package.sh [--release NAME | --from BUILD] [--directory DIR] [--no-install] [--no-lint]
   --release NAME   for another release of Debian, such as trixie: in a root made by debootstrap, as root; else for this one
+  --from BUILD     of what scripts/build.sh --packaged has compiled in that directory, or compiles now; without debugging symbols
   --directory DIR  build there, packages in DIR/packages/ (build-package/, or build-package-NAME/ with --release)
   --no-install     never install packages that the build needs
   --no-lint        do not run lintian
@@ -22,10 +23,11 @@ USAGE
 
 die() { echo "package: $*" >&2; exit 1; }
 
-release='' directory='' install=yes lint=yes
+release='' from='' directory='' install=yes lint=yes
 while [ $# -gt 0 ]; do
     case $1 in
         --release) release=${2:?--release wants a name}; shift 2 ;;
+        --from) from=${2:?--from wants a directory}; shift 2 ;;
         --directory) directory=${2:?--directory wants a path}; shift 2 ;;
         --no-install) install=no; shift ;;
         --no-lint) lint=no; shift ;;
@@ -33,6 +35,7 @@ while [ $# -gt 0 ]; do
         *) echo "package: unknown option $1" >&2; usage >&2; exit 2 ;;
     esac
 done
+[ -z "$release" ] || [ -z "$from" ] || { echo "package: --from is for this release of Debian, not for $release" >&2; exit 2; }
 directory=${directory:-$root/build-package${release:+-$release}}
 mkdir -p "$directory"
 directory=$(cd "$directory" && pwd)
@@ -66,8 +69,8 @@ write_debian() {
     for package in fairlead fairlead-backend; do
         sed "s/@PACKAGE@/$package/" "$tree/scripts/debian/preinst" >"$debian/$package.preinst"
     done
-    # As debhelper looks for them: debian/PACKAGE@.service, debian/PACKAGE.NAME.service.
-    for unit in "$tree"/scripts/systemd/*.service; do
+    # As debhelper looks for them: debian/PACKAGE@.service, debian/PACKAGE.NAME.service, debian/PACKAGE.NAME.mount.
+    for unit in "$tree"/scripts/systemd/*.{service,mount}; do
         case ${unit##*/} in
             fairlead-backend@.service) cp "$unit" "$debian/" ;;
             *) cp "$unit" "$debian/fairlead.${unit##*/}" ;;
@@ -110,11 +113,25 @@ prepare() {
     make_root "$directory/root" "$release" ${kPackages[build]} build-essential debhelper lintian scdoc
 }
 
+# What is installed, in BUILD; nothing where scripts/build.sh --packaged has just been.
+compile() {
+    local targets
+    "$root/scripts/build.sh" --packaged --no-install --directory "$from" --configure-only
+    from=$(cd "$from" && pwd)
+    mapfile -t targets < <(meson introspect "$from" --targets | jq -r --arg directory "$from/" '.[] | select(.installed) | .filename[] | ltrimstr($directory)')
+    ninja -C "$from" "${targets[@]}"
+}
+
 build() {
     rm -rf "$packages" "$directory"/fairlead*_"$version"_*
     mkdir -p "$packages"
     SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct)
-    in_tree env SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" dpkg-buildpackage --build=binary --no-sign --no-pre-clean --jobs=2
+    local build_options=${DEB_BUILD_OPTIONS:-}
+    if [ -n "$from" ]; then
+        compile
+        build_options+=" noautodbgsym"     # it holds no symbols
+    fi
+    in_tree env SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" FAIRLEAD_BUILT="$from" DEB_BUILD_OPTIONS="$build_options" dpkg-buildpackage --build=binary --no-sign --no-pre-clean --jobs=2
     mv "$directory"/fairlead*_"$version"_* "$packages/"
 }
 

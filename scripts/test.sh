@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck source-path=SCRIPTDIR
-# Every test: installs what is missing, builds, runs unit, packet and fuzz tests, the unit tests again under sanitizers,
-# then the lab's tests, the packages' and the demo. Closes with the line "N passed, N failed, N skipped".
+# Every test: installs what is missing, builds, runs unit, packet and fuzz tests, the lab's tests, the unit tests again under
+# sanitizers, then the packages', the virtual machine's and the demo. Closes with the line "N passed, N failed, N skipped".
+#
+# The lab's tests wait most of their time. What sanitizers need is compiled beside them, by processes that get a core only while
+# nobody else wants it (SCHED_IDLE).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=packages.sh
 source "$root/scripts/packages.sh"
 
-readonly kPhases=(meson sanitizers lab package vm demo)
+readonly kPhases=(meson lab sanitizers package vm demo)
 usage() {
     cat <<END
 usage: scripts/test.sh [PHASE...]
@@ -19,14 +22,20 @@ phases=()
 for argument in "$@"; do
     case $argument in
         -h | --help) usage; exit 0 ;;
-        meson | sanitizers | lab | package | vm | demo) phases+=("$argument") ;;
+        meson | lab | sanitizers | package | vm | demo) phases+=("$argument") ;;
         *) echo "test: unknown phase '$argument'" >&2; usage >&2; exit 2 ;;
     esac
 done
 [ "${#phases[@]}" -gt 0 ] || phases=("${kPhases[@]}")
 
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+compiler=''      # what compiles beside the lab's tests
+# shellcheck disable=SC2317  # called by the trap
+end() {
+    end_compiling
+    rm -rf "$results"
+}
+trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 wants() { [[ " ${phases[*]} " == *" $1 "* ]]; }
@@ -49,9 +58,40 @@ run_meson() {
     fi
 }
 
+configure_sanitized() { "$root/scripts/build.sh" --no-install --sanitize "$1" --directory "$2" --configure-only; }
+
+# targets_of DIRECTORY SUITE : what ninja has to build for the tests of that suite.
+targets_of() {
+    meson introspect "$1" --tests --targets |
+        jq -r --arg directory "$(cd "$1" && pwd)/" --arg suite "$2" '
+            [.tests[] | select(.suite | any(. == $suite or endswith(":" + $suite))) | .depends[]] as $needed
+            | .targets[] | select(.id | IN($needed[])) | .filename[] | ltrimstr($directory)'
+}
+compile_sanitized() {
+    local targets
+    configure_sanitized "$1" "$2" || return
+    mapfile -t targets < <(targets_of "$2" "$3")
+    ninja -C "$2" "${targets[@]}"
+}
+
+# In a session of its own, whose processes end with it. What does not compile is said by the phase that needs it.
+# shellcheck disable=SC2016  # expanded there
+begin_compiling() {
+    export -f compile_sanitized configure_sanitized targets_of
+    root=$root setsid chrt --idle 0 bash -c 'compile_sanitized address,undefined "$root/build-asan" unit
+        compile_sanitized thread "$root/build-tsan" threads' >"$results/compiling" 2>&1 </dev/null &
+    compiler=$!
+}
+end_compiling() {
+    [ -n "$compiler" ] || return 0
+    kill -- "-$compiler" 2>/dev/null || true
+    wait "$compiler" 2>/dev/null || true
+    compiler=''
+}
+
 # run_sanitized NAME SANITIZERS DIRECTORY SUITE : the tests of that suite.
 run_sanitized() {
-    if ! "$root/scripts/build.sh" --no-install --sanitize "$2" --directory "$3" --configure-only; then
+    if ! configure_sanitized "$2" "$3"; then
         failed_step "$1" "does not configure"
         return
     fi
@@ -74,7 +114,12 @@ run_tap() {
 
 step "installing and building"
 install_packages build run test
-if ! "$root/scripts/build.sh"; then
+built_as=()
+if wants package; then
+    install_packages package
+    built_as=(--packaged)    # compiled once, for the tests and for the packages
+fi
+if ! "$root/scripts/build.sh" "${built_as[@]}"; then
     failed_step build "does not build"
     phases=()
 fi
@@ -83,22 +128,24 @@ if wants meson; then
     step "unit, packet and fuzz tests"
     run_meson tests "$root/build"
 fi
+if wants lab; then
+    for test in "$root"/tests/lab/*_test.sh; do
+        # The first in order holds a rate for a minute, and has the machine to itself.
+        if [ "$(basename "$test")" != af_xdp_rate_test.sh ] && [ -z "$compiler" ] && wants sanitizers; then begin_compiling; fi
+        step "lab: $(basename "$test" _test.sh)"
+        run_tap "lab-$(basename "$test" _test.sh)" "$test"
+    done
+    end_compiling
+fi
 if wants sanitizers; then
     step "unit tests under the address and undefined-behaviour sanitizers"
     run_sanitized asan address,undefined "$root/build-asan" unit
     step "unit tests of what has threads under the thread sanitizer"
     run_sanitized tsan thread "$root/build-tsan" threads
 fi
-if wants lab; then
-    for test in "$root"/tests/lab/*_test.sh; do
-        step "lab: $(basename "$test" _test.sh)"
-        run_tap "lab-$(basename "$test" _test.sh)" "$test"
-    done
-fi
 if wants package; then
     step "package: built, and installed in a fresh Debian"
-    install_packages package
-    if "$root/scripts/package.sh"; then
+    if "$root/scripts/package.sh" --no-install --from "$root/build"; then
         run_tap package "$root/tests/package/package_test.sh"
     else
         failed_step package "does not build, or lintian complains"

@@ -6,6 +6,7 @@
 
 conf=$host_root/etc/fairlead/host.conf
 kUnit=fairlead-host.service
+kMountUnit=dev-hugepages1G.mount      # which it wants: it may not mount anything itself
 
 conf_lines() { grep -vE '^[[:space:]]*(#|$)' "$conf" 2>/dev/null || true; }
 is_noted() { grep -qxF -- "$1" <<<"$(conf_lines)"; }
@@ -93,7 +94,7 @@ plan_unit() {
     local unit link=$unit_directory/multi-user.target.wants/$kUnit
     unit=$(packaged_unit)
     if [ -z "$unit" ] && [ ! -e "$unit_directory/$kUnit" ]; then
-        plan "sed s,^ExecStart=.*,'ExecStart=$host_sh boot', $host_scripts/../systemd/$kUnit >$unit_directory/$kUnit" install_unit
+        plan "sed s,^ExecStart=.*,'ExecStart=$host_sh boot', $host_scripts/../systemd/$kUnit >$unit_directory/$kUnit; cp $host_scripts/../systemd/$kMountUnit $unit_directory/" install_unit
     fi
     if [ ! -e "$link" ] && [ ! -L "$link" ]; then
         plan "systemctl enable $kUnit" enable_unit "${unit:-$unit_directory/$kUnit}" "$link"
@@ -101,7 +102,8 @@ plan_unit() {
 }
 install_unit() {
     local said
-    if said=$({ mkdir -p "$unit_directory" && sed "s,^ExecStart=.*,ExecStart=\"$host_sh\" boot," "$host_scripts/../systemd/$kUnit" >"$unit_directory/$kUnit"; } 2>&1); then return 0; fi
+    if said=$({ mkdir -p "$unit_directory" && cp "$host_scripts/../systemd/$kMountUnit" "$unit_directory/" &&
+        sed "s,^ExecStart=.*,ExecStart=\"$host_sh\" boot," "$host_scripts/../systemd/$kUnit" >"$unit_directory/$kUnit"; } 2>&1); then return 0; fi
     failure="cannot install $unit_directory/$kUnit: ${said##*: }"
     return 1
 }
@@ -128,7 +130,7 @@ plan_forget() {
 disable_unit() {
     rm -f "$conf" "$unit_directory/multi-user.target.wants/$kUnit"
     # Only the one that install_unit made.
-    if grep -qsF "ExecStart=\"$host_sh\" boot" "$unit_directory/$kUnit"; then rm -f "$unit_directory/$kUnit"; fi
+    if grep -qsF "ExecStart=\"$host_sh\" boot" "$unit_directory/$kUnit"; then rm -f "$unit_directory/$kUnit" "$unit_directory/$kMountUnit"; fi
     rmdir --ignore-fail-on-non-empty "${conf%/*}" "$unit_directory/multi-user.target.wants" 2>/dev/null || true
     reload_systemd
 }

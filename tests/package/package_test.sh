@@ -6,7 +6,7 @@
 # balancer to a backend and is kept through restart, kill, watchdog and upgrade, and at the end nothing is left.
 #
 # usage: package_test.sh [RELEASE]    RELEASE: bookworm (default), or another that scripts/package.sh --release has built for.
-# shellcheck disable=SC2016  # what runs in the container is expanded there
+# shellcheck disable=SC2016,SC2317  # what runs in the container is expanded there; check calls functions
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=../../scripts/debian/root.sh
@@ -33,6 +33,8 @@ for program in debootstrap systemd-nspawn; do
 done
 
 work=$(mktemp -d)
+readonly kPages=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
+pages_before=$(cat "$kPages")
 container=''
 leader=''
 
@@ -49,12 +51,13 @@ end() {
         rmdir "/run/systemd/nspawn/propagate/fairlead-$$" 2>/dev/null || true   # what nspawn leaves where /run is not a tmpfs
     fi
     if [ "$is_done" != yes ]; then
-        tail -n 5 "$work/console" "$work/dependencies" 2>/dev/null | sed 's/^/# /'
+        tail -n 5 "$work/console" "$work/dependencies" 2>/dev/null | sed 's/^/# /' || true
         echo "not ok - $test_name ended early (exit code $code)"
         code=1
     elif [ "$failed_checks" -gt 0 ]; then
         code=1
     fi
+    [ "$(cat "$kPages")" = "$pages_before" ] || echo "$pages_before" >"$kPages"
     rm -rf "$work"
     exit "$code"
 }
@@ -87,7 +90,7 @@ prepare_root() {
 boot() {
     # BPF is not among what a container may do by itself, and /sys/module, which DPDK looks for, not among what it sees.
     systemd-nspawn --register=no --keep-unit --private-network --volatile=overlay --timezone=off --resolv-conf=off --machine="fairlead-$$" \
-        --capability=all --system-call-filter=bpf --bind-ro=/sys/module --bind-ro="$packages:/packages" --directory="$base" --boot >"$work/console" 2>&1 </dev/null &
+        --capability=all --system-call-filter=bpf --bind-ro=/sys/module --bind="${kPages%/*/*}:/sys-hugepages" --bind-ro="$packages:/packages" --directory="$base" --boot >"$work/console" 2>&1 </dev/null &
     container=$!
     wait_until 20 pgrep -P "$container" -x systemd || { note "the container does not boot"; return 1; }
     leader=$(pgrep -P "$container" -x systemd)
@@ -165,7 +168,8 @@ answers() {
 
 verify_units() {
     local unit
-    for unit in fairlead-dataplane.service fairleadd.service fairlead-backend@eth0.service; do
+    check "systemd-analyze verify has nothing to say of dev-hugepages1G.mount" same "$(inside systemd-analyze verify --man=no dev-hugepages1G.mount 2>&1 | grep -E 'fairlead|1G' || true)" ''
+    for unit in fairlead-dataplane.service fairleadd.service fairlead-backend@eth0.service fairlead-host.service; do
         check "systemd-analyze verify has nothing to say of $unit" same "$(inside systemd-analyze verify --man=no "$unit" 2>&1 | grep -i fairlead || true)" ''
         note "$(inside systemd-analyze security --no-pager "$unit" 2>/dev/null | tail -1)"
         check "systemd-analyze security of $unit is below 3.0" inside systemd-analyze security --no-pager --threshold=29 "$unit" >/dev/null
@@ -191,6 +195,23 @@ test_start() {
     check "fairlead status answers" inside fairlead status
     check "the backend's unit attaches its program" inside systemctl start fairlead-backend@eth0
     check "... and turns forwarding on" same "$(inside ip netns exec be sysctl -n net.ipv4.conf.eth0.forwarding)" 1
+}
+
+# The unit that prepares the machine, with no more than it is left: one hugepage more than there are, and back.
+test_host() {
+    local pages
+    pages=$(cat "$kPages")
+    while inside umount /proc/sys/kernel/random/boot_id 2>/dev/null; do :; done     # what nspawn has there, not all mount namespaces see
+    inside mount --bind /sys-hugepages "${kPages%/*/*}"     # a container's own is read-only
+    inside sh -c 'echo "hugepages --size 2M --count $1" >/etc/fairlead/host.conf' sh $((pages + 1))
+    check "fairlead-host does what host.conf has" inside systemctl start fairlead-host
+    check "... with NET_ADMIN and SYS_MODULE alone" same "$(property fairlead-host CapabilityBoundingSet)" "cap_net_admin cap_sys_module"
+    check "... takes the hugepage" same "$(cat "$kPages")" $((pages + 1))
+    check "... a second start has nothing to do" inside systemctl restart fairlead-host
+    check "fairlead-host hugepages --undo gives it back" inside fairlead-host hugepages --undo
+    check "... all of it" same "$(cat "$kPages")" "$pages"
+    inside systemctl stop fairlead-host
+    inside umount "${kPages%/*/*}"
 }
 
 test_access() {
@@ -239,6 +260,8 @@ test_connection() {
     check "... and they agree again" wait_until 10 agree
     check "systemctl reload fairlead-backend@eth0" inside systemctl reload fairlead-backend@eth0
     check "... and the connection goes on" answers
+    # This test has started it more often within a minute than its unit lets anyone.
+    inside systemctl reset-failed fairlead-dataplane fairleadd
     check "an upgrade" inside sh -c 'dpkg -i /packages/fairlead_*.deb /packages/fairlead-backend_*.deb >/dev/null 2>&1'
     check "... restarts what runs" wait_until 10 agree
     check "... and the connection goes on" answers
@@ -269,6 +292,7 @@ make_network
 list_files >"$work/before"
 check "dpkg -i" inside sh -c 'dpkg -i /packages/fairlead_*.deb /packages/fairlead-backend_*.deb'
 test_start
+test_host
 test_access
 test_reload
 test_connection

@@ -5,6 +5,7 @@ told so."""
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ import unittest
 
 HOST = pathlib.Path(__file__).resolve().parents[3] / "scripts/host.sh"
 PAGES = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+UNIT = HOST.parent / "systemd/fairlead-host.service"
 QUEUE = pathlib.Path("/sys/devices/virtual/workqueue/cpumask")
 
 
@@ -52,6 +54,26 @@ class Machine(unittest.TestCase):
         self.ok("hugepages", "--undo")
         self.assertEqual(PAGES.read_bytes(), before)
         self.assertEqual(pathlib.Path("/proc/mounts").read_text(), mounts)
+
+    @unittest.skipUnless(may_write(PAGES) and may_write(QUEUE) and shutil.which("setpriv") and (os.cpu_count() or 1) > 1, "no root, no setpriv or one CPU")
+    def test_the_units_capabilities_suffice(self):
+        capabilities = re.search(r"^CapabilityBoundingSet=(.*)$", UNIT.read_text(), re.MULTILINE)[1].lower().replace("cap_", "").split()
+        confined = ["setpriv", "--no-new-privs", "--bounding-set", ",".join(["-all", *(f"+{name}" for name in capabilities)])]
+        before = PAGES.read_bytes(), QUEUE.read_bytes(), affinities()
+        self.addCleanup(lambda: PAGES.write_bytes(before[0]))
+        self.addCleanup(lambda: run("cores", "--undo", "--state", self.state))
+        wanted, cpu = int(before[0]) + 1, (os.cpu_count() or 2) - 1
+        mounted = pathlib.Path(self.state, "mounted")    # as the .mount units do that it wants
+        mounted.mkdir()
+        subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "hugetlbfs", mounted], check=True)
+        self.addCleanup(lambda: subprocess.run(["umount", mounted], check=True))
+        ran = run("hugepages", "--count", str(wanted), "--state", self.state, before=confined)
+        self.assertEqual((ran.returncode, int(PAGES.read_text())), (0, wanted), ran.stderr)
+        self.ok("hugepages", "--undo")
+        ran = run("cores", "--cpus", str(cpu), "--state", self.state, before=confined)
+        self.assertEqual((ran.returncode, int(QUEUE.read_text().replace(",", ""), 16) >> cpu & 1), (0, 0), ran.stderr)
+        self.ok("cores", "--undo")
+        self.assertEqual((PAGES.read_bytes(), QUEUE.read_bytes(), affinities()), before)
 
     @unittest.skipUnless(may_write(PAGES), "hugepages cannot be changed here")
     def test_more_hugepages_than_memory(self):

@@ -30,6 +30,16 @@ check "with its default route" wait_until 10 has_routes_again
 ip addr flush dev "$interface"
 ip link set "$interface" down
 
+# fairlead-host.service has no more than this when it binds at boot.
+host_sh_at_boot() {
+    local capabilities
+    capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$root/scripts/systemd/fairlead-host.service" | sed 's/CAP_/+/g; s/ /,/g')
+    setpriv --no-new-privs --bounding-set "-all,${capabilities,,}" "$root/scripts/host.sh" "$@" --state /run/fairlead-host >>"$kRun/host.log" 2>&1
+}
+for pair in "${kPairs[@]}"; do
+    check "$pair: bound with the capabilities of fairlead-host.service" host_sh_at_boot bind "${kNicAddress[$pair]}"
+done
+
 need_bound "${kPairs[@]}"
 check "there are $kHugepages hugepages" same "$(cat /proc/sys/vm/nr_hugepages)" "$kHugepages"
 for pair in "${kPairs[@]}"; do
