@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 HOST = pathlib.Path(__file__).resolve().parents[3] / "scripts/host.sh"
@@ -264,9 +265,15 @@ class ServerTest(unittest.TestCase):
         return ran.stdout
 
     def refused(self, code, words, *arguments, **environment):
-        """One line that has all of the words, and nothing is changed."""
+        """One line that has all of the words, within a second (one time of three, where others use the CPU too), and nothing is changed."""
         before = self.server.snapshot("var")
-        ran = self.server.run(*arguments, **environment)
+        for time_left in (2, 1, 0):
+            began = time.monotonic()
+            ran = self.server.run(*arguments, **environment)
+            took = time.monotonic() - began
+            if took < 1 or not time_left:
+                break
+        self.assertLess(took, 1)
         self.assertEqual(ran.returncode, code, (arguments, ran.stdout, ran.stderr))
         self.assertEqual(len(ran.stderr.strip().splitlines()), 1, ran.stderr)
         for word in words:
