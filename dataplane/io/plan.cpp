@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 namespace fairlead::io {
 
@@ -21,14 +22,18 @@ constexpr std::size_t kEalBaseBytes = 16U << 20; // DPDK's own records, and slac
 
 /// The NUMA node that all NICs are on; kNoNode: they are on several, or the machine names none.
 int common_node(std::span<const PortSpec> ports) {
-    int common = kNoNode;
+    std::set<int> nodes;
     for (const auto &port : ports) {
         if (port.kind != PortKind::kPci) continue;
         const auto device = PciDevice::look_up(port.name);
-        if (!device || device->node == kNoNode || (common != kNoNode && common != device->node)) return kNoNode;
-        common = device->node;
+        nodes.insert(device ? device->node : kNoNode);
     }
-    return common;
+    if (nodes.size() == 1) return *nodes.begin();
+    nodes.erase(kNoNode);
+    if (nodes.size() > 1)
+        spdlog::warn("the NICs are on NUMA nodes {}: workers serve those of the other node, too; run a dataplane on each, with its own --runtime-dir",
+                     fmt::join(nodes, " and "));
+    return kNoNode;
 }
 
 Result<Placement> place_workers(const Options &options, int node) {
