@@ -28,7 +28,8 @@ add_pair() {
     )
 }
 
-# describe_machine APPEND : sets machine, QEMU's arguments; APPEND goes to the kernel's command line.
+# describe_machine APPEND : sets machine, QEMU's arguments; APPEND goes to the kernel's command line. Of the timer and the clock the kernel is
+# told what it would measure, and get wrong on a busy host (no_timer_check, tsc_early_khz).
 describe_machine() {
     machine=(
         -nodefaults -no-user-config -display none -no-reboot
@@ -36,7 +37,7 @@ describe_machine() {
         -object "memory-backend-ram,id=memory-0,size=${kNodeMemory_mb}M" -numa node,nodeid=0,cpus=0,memdev=memory-0
         -object "memory-backend-ram,id=memory-1,size=${kNodeMemory_mb}M" -numa node,nodeid=1,cpus=1,memdev=memory-1
         -kernel "$kernel_directory/vmlinux" -initrd "$initrd"
-        -append "console=ttyS0 quiet panic=-1 tsc=reliable tsc_early_khz=$("$here/tsc_khz.py") mitigations=off intel_iommu=on iommu=pt $1"
+        -append "console=ttyS0 quiet panic=-1 tsc=reliable tsc_early_khz=$("$here/tsc_khz.py") no_timer_check mitigations=off intel_iommu=on iommu=pt $1"
         -device intel-iommu,intremap=on,aw-bits=48
         -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
         -virtfs "local,path=$kernel_directory/lib/modules,mount_tag=modules,security_model=none,readonly=on"

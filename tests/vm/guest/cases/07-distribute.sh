@@ -37,7 +37,7 @@ is_shared() {
     for number in 1 2 3; do fairlead backend add "udp-$pair" "10.0.0.$((30 + number))" >/dev/null; done
     wait_until 20 agree
     before=$(per_worker)
-    said=$(host client "$programs/udp_load" "${kVip[$pair]}" "$kUdpPort" --flows "$kUdpFlows" --rate "$kUdpRate" --seconds "$kUdpSeconds" --linger 3)
+    said=$(taskset -c 0 ip netns exec client "$programs/udp_load" "${kVip[$pair]}" "$kUdpPort" --flows "$kUdpFlows" --rate "$kUdpRate" --seconds "$kUdpSeconds" --linger 3)
     load=$(since "$before")
     note "$pair: $said; by worker $(jq -c '[.[].forwarded_packets]' <<<"$load")"
     check "$pair: datagrams of $kUdpFlows flows are answered, none twice, nowhere else" quietly jq -e '.received > .sent * 0.9 and .wrong == 0 and .moved == 0' <<<"$said"
@@ -45,12 +45,13 @@ is_shared() {
     check "$pair: each worker forwards at least a quarter of them" compare "$(share forwarded_packets)" ">=" 0.25
 }
 
-# An echo at each backend's VIP; they end with their standard input.
+# An echo at each backend's VIP; they end with their standard input. Who sends numbered datagrams stays on one CPU: moved to another, its
+# next packet may overtake the last one, in the kernel's queues for each CPU.
 echoes=()
 tidy() { for started in "${echoes[@]}"; do kill -- "-$started" 2>/dev/null || true; done; }
 start_echo() {                 # start_echo NUMBER VIP
     # shellcheck disable=SC2016
-    launch "be$1.echo" bash -c 'sleep infinity | exec ip netns exec "$@"' start_echo "be$1" "$programs/udp_echo" "$2" "$kUdpPort" --name "be$1"
+    launch "be$1.echo" bash -c 'sleep infinity | exec taskset -c 1 ip netns exec "$@"' start_echo "be$1" "$programs/udp_echo" "$2" "$kUdpPort" --name "be$1"
     echoes+=("$started")
 }
 for pair in e1000e virtio-rss; do
