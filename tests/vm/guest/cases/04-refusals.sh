@@ -17,6 +17,7 @@ starts() {
     wait_until 30 forwards_now || status=1
     [ "$status" -eq 0 ] || complaints dataplane
     end_program dataplane
+rm -f /dev/hugepages/fairlead-*     # whose pages count as free to who had left them
     return "$status"
 }
 # pages_needed OPTION... : by the program's own word, where there are none.
