@@ -20,7 +20,7 @@ check "none of them elsewhere" same "$(pages_on 0 'file=/dev/hugepages/fairlead'
 # A page of DPDK's own records may be where the main thread is.
 check "nearly all of DPDK's memory is there" compare "$(pages_on 1 'huge')" ">" "10 * $(pages_on 0 'huge')"
 check "the VIP answers" wait_until 15 vip_answers "$kPair"
-load_begin "${kVip[$kPair]}"
+answer_within=90 load_begin "${kVip[$kPair]}"
 check "$kHeld connections are opened" load_ask 30 open "$kHeld" 100
 
 # As many pages as it has and needs, and not one more: the tables that are left are not asked for again.
@@ -30,7 +30,7 @@ end_program dataplane KILL
 rm -f /run/dataplane.wanted
 check "killed and started again with all pages of the node in use, it runs" need_balancer 1 "$kPair"
 set_pages $((kHugepages / 2)) $((kHugepages / 2))
-check "all connections are asked" load_ask 60 ask 200
+check "all connections are asked" load_ask 120 ask 200
 check "none broke" same "$(field '[.held.open, .held.broken] | @csv')" "$kHeld,0"
 load_ask 10 stop
 load_end
