@@ -75,7 +75,7 @@ takes_value() {      # of the options that do
 }
 allowed_options() {
     case $command in
-        check) echo --json ;;
+        check) echo --json --state ;;
         hugepages) echo --dry-run --undo --state --count --memory --size --node --persist ;;
         bind) echo --dry-run --undo --state --driver --confirm-within --confirm --persist --really --identity --rollback-after --token ;;
         unbind) echo --dry-run --undo --state --all ;;

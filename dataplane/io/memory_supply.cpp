@@ -17,6 +17,8 @@ constexpr std::size_t kMegabyte = 1U << 20;
 
 std::size_t megabytes_up(std::size_t bytes) { return (bytes + kMegabyte - 1) / kMegabyte; }
 
+std::size_t in_pages(std::size_t bytes, std::size_t page_bytes) { return (bytes + page_bytes - 1) / page_bytes * page_bytes; }
+
 struct FreePages {
     std::size_t bytes = 0;
     std::size_t page_bytes = 0; ///< the smallest that are free; 0: none are
@@ -50,8 +52,15 @@ std::size_t available_bytes(const std::filesystem::path &procfs) {
 
 std::size_t MemoryNeed::bytes(std::size_t page_bytes) const {
     std::size_t sum = 0;
-    for (const auto piece : pieces) sum += (piece + page_bytes - 1) / page_bytes * page_bytes;
-    return sum - std::min(sum, left);
+    for (const auto &piece : pieces) sum += in_pages(piece.bytes, page_bytes);
+    return sum - std::min(sum, left.bytes);
+}
+
+std::size_t MemoryNeed::bytes_on(int node, std::size_t page_bytes) const {
+    std::size_t sum = 0;
+    for (const auto &piece : pieces)
+        if (piece.node == node) sum += in_pages(piece.bytes, page_bytes);
+    return left.node == node ? sum - std::min(sum, left.bytes) : sum;
 }
 
 MemorySupply MemorySupply::read(const std::filesystem::path &sysfs, const std::filesystem::path &procfs) {
@@ -67,15 +76,16 @@ MemorySupply MemorySupply::read(const std::filesystem::path &sysfs, const std::f
 Result<bool> choose_hugepages(HugepageUse use, const MemoryNeed &need, const MemorySupply &supply) {
     const auto pages = [&](std::size_t bytes) { return (bytes + supply.page_bytes - 1) / supply.page_bytes; };
     std::string lack;
-    const auto look = [&](std::size_t needed, std::size_t free, const std::string &where) {
+    const auto look = [&](std::size_t needed, std::size_t free, const std::string &where, const std::string &mend) {
         if (lack.empty() && needed > free)
-            lack = fmt::format("needs {} MB of hugepages{}, {} MB are free ({} pages of {} MB, {} are free); set vm.nr_hugepages{}", megabytes_up(needed),
-                               where, free / kMegabyte, pages(needed), supply.page_bytes / kMegabyte, free / supply.page_bytes,
+            lack = fmt::format("needs {} MB of hugepages{}, {} MB are free ({} pages of {} MB, {} are free); {}{}", megabytes_up(needed), where,
+                               free / kMegabyte, pages(needed), supply.page_bytes / kMegabyte, free / supply.page_bytes, mend,
                                need.nic ? ", or --hugepages off" : ", or --hugepages auto");
     };
-    look(need.bytes(supply.page_bytes), supply.hugepage_bytes_free, "");
-    for (unsigned node = 0; node < std::min(need.node_pieces.size(), supply.node_bytes_free.size()); ++node)
-        look(need.node_pieces[node], supply.node_bytes_free[node], fmt::format(" on NUMA node {}", node));
+    look(need.bytes(supply.page_bytes), supply.hugepage_bytes_free, "", "set vm.nr_hugepages");
+    for (unsigned node = 0; node < supply.node_bytes_free.size(); ++node)
+        look(need.bytes_on(static_cast<int>(node), supply.page_bytes), supply.node_bytes_free[node], fmt::format(" on NUMA node {}", node),
+             fmt::format("scripts/host.sh hugepages --node {}", node));
     if (use != HugepageUse::kOff && lack.empty()) return true;
     if (use == HugepageUse::kOn || (use == HugepageUse::kAuto && need.nic)) return std::unexpected(lack);
     if (const auto needed = need.bytes(1); supply.bytes_available < needed)

@@ -2,6 +2,7 @@
 /// What memory the machine has to give, and whether it is taken as hugepages.
 #pragma once
 
+#include "dataplane/io/numa.hpp"
 #include "dataplane/io/options.hpp"
 #include "dataplane/io/result.hpp"
 
@@ -22,14 +23,19 @@ struct MemorySupply {
                                            const std::filesystem::path &procfs = "/proc");
 };
 
-/// What a start takes, in bytes; pieces in hugepages take whole ones.
+/// What a start takes; pieces in hugepages take whole ones.
 struct MemoryNeed {
-    std::vector<std::size_t> pieces;      ///< each mapped apart
-    std::size_t left = 0;                 ///< of that is there already, from an earlier run
-    std::vector<std::size_t> node_pieces{}; ///< what must lie on each NUMA node, of the above; may be shorter than there are nodes
-    bool nic = false;                     ///< a NIC reads it: hugepages, unless they are turned off
+    struct Piece {
+        std::size_t bytes;
+        int node = kNoNode; ///< where it must lie; kNoNode: anywhere
+    };
+    std::vector<Piece> pieces; ///< each mapped apart
+    Piece left{0};             ///< of that is there already, from an earlier run
+    bool nic = false;          ///< a NIC reads it: hugepages, unless they are turned off
 
     [[nodiscard]] std::size_t bytes(std::size_t page_bytes) const; ///< in whole pages
+    /// The same of what must lie on the node.
+    [[nodiscard]] std::size_t bytes_on(int node, std::size_t page_bytes) const;
 };
 
 /// Whether to use hugepages. The error says what is needed and what is there.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/options.hpp"
 
+#include "dataplane/io/choice.hpp"
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <sysexits.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
 
 namespace fairlead::io {
 
@@ -47,8 +48,8 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
     app.add_flag("--forget", options.forgets,
                  "keep nothing for the next start, neither connections nor the last generation, and remove what is kept");
     app.add_option("--idle", options.idle, "poll: never sleep; backoff: sleep up to 100 us when there is nothing to do")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, Idle>{{"poll", Idle::kPoll}, {"backoff", Idle::kBackoff}}))
-        ->default_str("poll");
+        ->transform(one_of<Idle>({{"poll", Idle::kPoll}, {"backoff", Idle::kBackoff}}))
+        ->option_text("poll|backoff=poll");
     app.add_option("--connections", options.connections, "connections that a worker remembers for certain, 18.8 bytes each; then it begins to give up half-open ones")
         ->check(CLI::Range(1024U, 1U << 30))
         ->capture_default_str();
@@ -58,17 +59,15 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
     app.add_option("--memory", options.memory_mb, "MB for packet buffers; default: what the ports need")
         ->check(CLI::Range(16U, 1U << 20));
     app.add_option("--hugepages", options.hugepages, "auto: where enough are free")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, HugepageUse>{
-            {"auto", HugepageUse::kAuto}, {"on", HugepageUse::kOn}, {"off", HugepageUse::kOff}}))
-        ->default_str("auto");
+        ->transform(one_of<HugepageUse>({{"auto", HugepageUse::kAuto}, {"on", HugepageUse::kOn}, {"off", HugepageUse::kOff}}))
+        ->option_text("auto|on|off=auto");
     app.add_option("--distribute", options.distribute,
                    "on: who receives hands flows on to all workers; auto: where a NIC has fewer queues than there are workers")
-        ->transform(CLI::CheckedTransformer(
-            std::map<std::string, Distribute>{{"auto", Distribute::kAuto}, {"on", Distribute::kOn}, {"off", Distribute::kOff}}))
-        ->default_str("auto");
+        ->transform(one_of<Distribute>({{"auto", Distribute::kAuto}, {"on", Distribute::kOn}, {"off", Distribute::kOff}}))
+        ->option_text("auto|on|off=auto");
     app.add_option("--numa", options.numa, "strict: the workers run on the NICs' NUMA node; any: wherever --lcores says, with a warning")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, NumaUse>{{"strict", NumaUse::kStrict}, {"any", NumaUse::kAny}}))
-        ->default_str("strict");
+        ->transform(one_of<NumaUse>({{"strict", NumaUse::kStrict}, {"any", NumaUse::kAny}}))
+        ->option_text("strict|any=strict");
     app.add_option("--mtu", options.mtu, "bytes of the longest IP packet that may leave; default: the port's")
         ->check(CLI::Range(kMtuMin, kMtuMax));
     app.add_option("--log-level", options.log_level, "what to log")

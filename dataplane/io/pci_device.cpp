@@ -49,7 +49,8 @@ Result<PciDevice> PciDevice::look_up(const std::string &address, const MachineRo
 
 Result<void> PciDevice::check_usable(const MachineRoot &root) const {
     if (driver == kVfio) return check_vfio(root);
-    if (has(kUio, driver) || has(kBifurcated, driver)) return {};
+    if (has(kUio, driver)) return check_uio(root);
+    if (has(kBifurcated, driver)) return {};
     return std::unexpected(fmt::format("needs a driver such as vfio-pci, has {}; scripts/host.sh bind {}",
                                        driver.empty() ? "none" : "the kernel's " + driver, address));
 }
@@ -69,6 +70,19 @@ Result<void> PciDevice::check_vfio(const MachineRoot &root) const {
     vfio_group_status status{.argsz = sizeof(vfio_group_status), .flags = 0};
     if (::ioctl(file.get(), VFIO_GROUP_GET_STATUS, &status) != 0 || (status.flags & VFIO_GROUP_FLAGS_VIABLE) != 0) return {};
     return refuse(fmt::format("needs all of IOMMU group {}, but {}; bind that to vfio-pci, too", group, neighbour_with_kernel(root)));
+}
+
+/// DPDK switches on bus mastering and maps the registers by files in sysfs, which are root's; so are the physical addresses that it needs.
+Result<void> PciDevice::check_uio(const MachineRoot &root) const {
+    std::error_code error;
+    fs::path file;
+    for (const auto &entry : fs::directory_iterator(directory_of(root, address) / "uio", error)) file = root.devices / entry.path().filename();
+    if (file.empty()) return std::unexpected(fmt::format("needs a uio device, {} has made none; see dmesg", driver));
+    for (const auto &path : {file, directory_of(root, address) / "config"})
+        if (const Descriptor opened(::open(path.c_str(), O_RDWR | O_CLOEXEC)); !opened)
+            return std::unexpected(fmt::format("needs to read and write {}: {}; {} wants root and a /sys that can be written, vfio-pci does not", path.string(),
+                                               std::strerror(errno), driver));
+    return {};
 }
 
 /// Which device of the group the kernel uses.

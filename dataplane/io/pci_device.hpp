@@ -30,6 +30,7 @@ struct PciDevice {
 
   private:
     [[nodiscard]] Result<void> check_vfio(const MachineRoot &root) const;
+    [[nodiscard]] Result<void> check_uio(const MachineRoot &root) const;
     [[nodiscard]] std::string neighbour_with_kernel(const MachineRoot &root) const;
 };
 

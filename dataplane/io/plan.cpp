@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 namespace fairlead::io {
 
@@ -21,14 +22,18 @@ constexpr std::size_t kEalBaseBytes = 16U << 20; // DPDK's own records, and slac
 
 /// The NUMA node that all NICs are on; kNoNode: they are on several, or the machine names none.
 int common_node(std::span<const PortSpec> ports) {
-    int common = kNoNode;
+    std::set<int> nodes;
     for (const auto &port : ports) {
         if (port.kind != PortKind::kPci) continue;
         const auto device = PciDevice::look_up(port.name);
-        if (!device || device->node == kNoNode || (common != kNoNode && common != device->node)) return kNoNode;
-        common = device->node;
+        nodes.insert(device ? device->node : kNoNode);
     }
-    return common;
+    if (nodes.size() == 1) return *nodes.begin();
+    nodes.erase(kNoNode);
+    if (nodes.size() > 1)
+        spdlog::warn("the NICs are on NUMA nodes {}: workers serve those of the other node, too; run a dataplane on each, with its own --runtime-dir",
+                     fmt::join(nodes, " and "));
+    return kNoNode;
 }
 
 Result<Placement> place_workers(const Options &options, int node) {
@@ -51,15 +56,12 @@ std::vector<std::size_t> by_node(std::span<const PortPlan> ports, std::size_t to
 }
 
 MemoryNeed memory_need(const Plan &plan, std::size_t left_bytes) {
-    MemoryNeed need{.pieces = {}, .left = left_bytes, .node_pieces = plan.eal_node_bytes};
-    if (plan.eal_node_bytes.empty()) need.pieces.push_back(plan.eal_bytes);
-    else need.pieces = plan.eal_node_bytes;
+    MemoryNeed need{.pieces = {}, .left = {.bytes = left_bytes, .node = plan.node}};
+    if (plan.eal_node_bytes.empty()) need.pieces.push_back({plan.eal_bytes});
+    for (std::size_t node = 0; node < plan.eal_node_bytes.size(); ++node)
+        need.pieces.push_back({.bytes = plan.eal_node_bytes[node], .node = static_cast<int>(node)});
     for (unsigned worker = 0; worker < plan.worker_count(); ++worker)
-        for (const auto bytes : {plan.tables.compact_bytes, plan.tables.wide_bytes}) {
-            const auto piece = bytes + kTableHeaderSize;
-            need.pieces.push_back(piece);
-            if (plan.node >= 0 && static_cast<std::size_t>(plan.node) < need.node_pieces.size()) need.node_pieces[static_cast<std::size_t>(plan.node)] += piece;
-        }
+        for (const auto bytes : {plan.tables.compact_bytes, plan.tables.wide_bytes}) need.pieces.push_back({.bytes = bytes + kTableHeaderSize, .node = plan.node});
     need.nic = std::ranges::any_of(plan.ports, [](const PortPlan &port) { return port.spec.kind == PortKind::kPci; });
     return need;
 }

@@ -77,8 +77,8 @@ io::Result<Plan> plan(const Options &options) {
         ports.push_back(std::move(*port));
     }
     const auto table_bytes = core::connection_memory_bytes<core::CompactKey>(options.table_entries);
-    io::MemoryNeed need{.pieces = {eal_bytes}};
-    need.pieces.resize(1 + options.workers, table_bytes + io::kTableHeaderSize);
+    io::MemoryNeed need{.pieces = {{eal_bytes}}};
+    need.pieces.resize(1 + options.workers, io::MemoryNeed::Piece{table_bytes + io::kTableHeaderSize});
 
     const auto supply = io::MemorySupply::read();
     const std::size_t available = supply.bytes_available + supply.hugepage_bytes_free;

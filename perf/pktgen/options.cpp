@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "perf/pktgen/options.hpp"
 
+#include "dataplane/io/choice.hpp"
+
 #include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -91,20 +93,6 @@ CLI::Validator number_in(double min, double max) {
     return {check, fmt::format("FLOAT in [{} - {}]", min, max)};
 }
 
-/// CLI::CheckedTransformer tells of its table's insides when a name is not in it.
-template <typename Value>
-CLI::Validator one_of(const std::vector<std::pair<std::string, Value>> &choices) {
-    std::string names;
-    for (const auto &[name, value] : choices) names += (names.empty() ? "" : ", ") + name;
-    const auto transform = [choices, names](std::string &text) -> std::string {
-        const auto found = std::ranges::find(choices, text, &std::pair<std::string, Value>::first);
-        if (found == choices.end()) return fmt::format("'{}' is not one of {}", text, names);
-        text = std::to_string(static_cast<int>(found->second));
-        return {};
-    };
-    return {transform, names};
-}
-
 /// What is given as text and has an error of its own.
 struct Texts {
     std::string port, return_port, gateway_mac, vip, source_network, rate = "max", open_rate, lcores;
@@ -122,7 +110,7 @@ void add_options(CLI::App &app, Options &options, Texts &texts) {
     app.add_option("--vip", texts.vip, "IPv4 address that is balanced")->required();
     app.add_option("--vip-port", options.vip_port, "its port")->check(CLI::Range(1, 65535))->capture_default_str();
     app.add_option("--protocol", options.protocol, "tcp or udp")
-        ->transform(one_of<Protocol>({{"tcp", Protocol::kTcp}, {"udp", Protocol::kUdp}}))
+        ->transform(io::one_of<Protocol>({{"tcp", Protocol::kTcp}, {"udp", Protocol::kUdp}}))
         ->option_text("tcp|udp=tcp");
     app.add_option("--source-network", texts.source_network, "the clients' addresses; default: 198.18.0.0/16");
     app.add_option("--flows", options.flow_count, "open at once; each begins with a SYN, and its packets are drawn at random")
@@ -148,10 +136,10 @@ void add_options(CLI::App &app, Options &options, Texts &texts) {
     app.add_option("--flow-file", options.flow_file, "write what became of each flow there, as CSV");
     app.add_option("--lcores", texts.lcores, "the CPU to run on");
     app.add_option("--idle", options.idle, "poll: never sleep; backoff: sleep while nothing is due, for CPUs that are shared")
-        ->transform(one_of<io::Idle>({{"poll", io::Idle::kPoll}, {"backoff", io::Idle::kBackoff}}))
+        ->transform(io::one_of<io::Idle>({{"poll", io::Idle::kPoll}, {"backoff", io::Idle::kBackoff}}))
         ->option_text("poll|backoff=poll");
     app.add_option("--hugepages", options.hugepages, "auto: where enough are free")
-        ->transform(one_of<io::HugepageUse>({{"auto", io::HugepageUse::kAuto}, {"on", io::HugepageUse::kOn}, {"off", io::HugepageUse::kOff}}))
+        ->transform(io::one_of<io::HugepageUse>({{"auto", io::HugepageUse::kAuto}, {"on", io::HugepageUse::kOn}, {"off", io::HugepageUse::kOff}}))
         ->option_text("auto|on|off=auto");
 }
 

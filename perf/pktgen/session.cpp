@@ -73,7 +73,7 @@ io::Result<Plan> make_plan(const Options &options) {
         if (spec.kind == io::PortKind::kPci) plan.eal.pci_addresses.push_back(spec.name);
         plan.ports.push_back(std::move(*port));
     }
-    const auto hugepages = io::choose_hugepages(options.hugepages, {.pieces = {plan.eal.memory_bytes}}, io::MemorySupply::read());
+    const auto hugepages = io::choose_hugepages(options.hugepages, {.pieces = {{plan.eal.memory_bytes}}}, io::MemorySupply::read());
     if (!hugepages) return std::unexpected(hugepages.error());
     plan.eal.hugepages = *hugepages;
     return plan;

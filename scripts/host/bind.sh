@@ -76,10 +76,8 @@ check_iommu() {
     local device group other other_driver
     device=$(device_of "$1")
     group=$(link_name "$device/iommu_group")
-    [ "$driver" = vfio-pci ] || return 0
-    if [ -z "$group" ]; then
-        lack "$1: vfio-pci needs an IOMMU, this machine has none that is on: switch on VT-d or AMD-Vi in the firmware and boot with $(iommu_words); or say --driver uio_pci_generic (vfio's no-iommu mode is not built into Debian's kernel)"
-    fi
+    if [ "$driver" != vfio-pci ]; then check_uio "$1" "$group"; return; fi
+    if [ -z "$group" ]; then check_without_iommu "$1"; return; fi
     for other in "$device/iommu_group/devices/"*; do
         other=${other##*/}
         [ "$other" != "$1" ] || continue
@@ -91,6 +89,34 @@ check_iommu() {
         [[ " ${addresses[*]} " != *" $other "* ]] || continue
         lack "$1: shares IOMMU group $group with $other ($other_driver$(interfaces_of "$other" | sed 's/^/, /' | tr -d '\n')), and vfio takes all of a group or none: bind $other too, or put the NIC into another slot"
     done
+}
+
+# check_without_iommu ADDRESS : vfio has a mode for that, which distributions leave out, Debian too: there it is uio, or an IOMMU.
+check_without_iommu() {
+    local mode=$host_root/sys/module/vfio/parameters/enable_unsafe_noiommu_mode is_on
+    is_on=$(read_value "$mode")
+    case $is_on in
+        Y | 1) complain "WARNING: $1: without an IOMMU the NIC may write anywhere in memory, and a program that drives it wrongly, too" ;;
+        N | 0) lack "$1: vfio-pci needs an IOMMU, this machine has none that is on: switch on VT-d or AMD-Vi in the firmware and boot with $(iommu_words); or, without its protection: echo 1 >$mode" ;;
+        *) lack "$1: vfio-pci needs an IOMMU, this machine has none that is on: switch on VT-d or AMD-Vi in the firmware and boot with $(iommu_words); or say --driver uio_pci_generic (vfio's no-iommu mode is not built into Debian's kernel)" ;;
+    esac
+}
+
+# check_uio ADDRESS GROUP : what the kernel would answer with an I/O error, or the dataplane with silence.
+check_uio() {
+    local device kind lockdown
+    device=$(device_of "$1")
+    lockdown=$(lockdown_mode)
+    [ "$lockdown" = none ] || lack "$1: uio_pci_generic needs a kernel that is not locked down, this one is ($lockdown), as with secure boot: use vfio-pci"
+    if [ -r "$device/config" ] && [ "$(od -An -tu1 -j61 -N1 "$device/config" | tr -d ' ')" = 0 ]; then
+        lack "$1: uio_pci_generic needs a legacy interrupt, this NIC has none, as no virtual function has: use vfio-pci, with an IOMMU"
+    fi
+    [ -n "$2" ] || return 0
+    kind=$(read_value "$device/iommu_group/type")
+    case $kind in
+        identity | '') complain "WARNING: $1: vfio-pci would do here, and keep the NIC to the dataplane's memory; uio_pci_generic does not" ;;
+        *) lack "$1: uio_pci_generic needs memory as it is, but the IOMMU translates it (group $2 is of type $kind): use vfio-pci, or boot with iommu=pt" ;;
+    esac
 }
 
 iommu_words() {

@@ -46,9 +46,9 @@ check_cpu() {
 check_firmware() {
     local mode=BIOS lockdown
     if [ -d "$host_root/sys/firmware/efi" ]; then mode=UEFI; fi
-    lockdown=$(grep -oE '\[[a-z]+\]' "$host_root/sys/kernel/security/lockdown" 2>/dev/null | tr -d '[]' || true)
+    lockdown=$(lockdown_mode)
     case $lockdown in
-        '' | none) row firmware "$mode" ;;
+        none) row firmware "$mode" ;;
         *) row firmware "$mode, the kernel is locked down ($lockdown): vfio-pci works, uio_pci_generic does not" ;;
     esac
 }

@@ -87,17 +87,19 @@ choose_cpus() {
 
 plan_moves() {
     local mask
-    declare -A moved_to=()      # by mask: hundreds of interrupts have few masks
+    # Without a process for each: there are hundreds of interrupts, and few masks.
+    declare -A moved_to=() unmovable=()
+    while IFS= read -r mask; do unmovable[$mask]=yes; done < <(read_value "$state/cores/unmovable")
     for mask in $(printf '%s\n' "$host_root/proc/irq/"*/smp_affinity | sort -V) "$host_root/proc/irq/default_smp_affinity"; do
-        if [ -e "$mask" ] && ! grep -qsxF "$mask" "$state/cores/unmovable"; then plan_move "$mask" move_interrupts; fi
+        if [ -e "$mask" ] && [ -z "${unmovable[$mask]:-}" ]; then plan_move "$mask" move_interrupts; fi
     done
     if [ -e "$workqueue_mask" ]; then plan_move "$workqueue_mask" move_work; fi
 }
 
 # plan_move PATH COMMAND : takes what is kept free out of the mask; where nothing is left, it is everything else.
 plan_move() {
-    local was now left
-    was=$(read_value "$1")
+    local was='' now left
+    { read -r was <"$1"; } 2>/dev/null || true
     if [ -z "${moved_to[${was:-0}]:-}" ]; then
         now=$(cpus_of_mask "${was:-0}")
         left=$(without "$now" "$kept_free")

@@ -112,3 +112,10 @@ list_nics() {
     echo "${text:-none}"
 }
 in_brackets() { if [ -n "$1" ]; then echo " ($1)"; fi; }
+
+# lockdown_mode : none, integrity or confidentiality.
+lockdown_mode() {
+    local modes
+    modes=$(read_value "$host_root/sys/kernel/security/lockdown")
+    if [[ $modes =~ \[([a-z]+)\] ]]; then echo "${BASH_REMATCH[1]}"; else echo none; fi
+}

@@ -31,9 +31,11 @@ plan_text=()
 plan_words=()
 # plan TEXT WORD... : TEXT as a command that would do the same, so that --dry-run can be read, and copied.
 plan() {
+    local words
     plan_text+=("$1")
     shift
-    plan_words+=("$(printf '%q ' "$@")")
+    printf -v words '%q ' "$@"
+    plan_words+=("$words")
 }
 
 say_plan() {

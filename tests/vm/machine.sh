@@ -2,38 +2,42 @@
 # shellcheck shell=bash disable=SC2054,SC2154
 # The guest as QEMU is told it: an emulated IOMMU, and pairs of NICs, joined by a wire. The first of a pair is given to the
 # dataplane and sits on a PCI Express port of its own, so that it can be taken out; the second stays with the guest's kernel.
-# Sourced by run.sh.
+# The machine has two NUMA nodes, each with a CPU and half of the memory: one NIC is on node 1, of the others the firmware says
+# nothing, as that of most machines with one node. Sourced by run.sh.
 #
 #   pair        the dataplane's              the kernel's     wire
 #   e1000e      01:00.0  nic-e1000e          00:11.0          hub (QEMU's)
 #   vmxnet3     02:00.0  nic-vmxnet3         00:12.0          hub
 #   virtio      03:00.0  nic-virtio          00:13.0          hub
-#   virtio-rss  04:00.0  nic-virtio-rss      00:14.0          bridge and taps, since only a tap has queues
+#   virtio-rss  81:00.0  nic-virtio-rss      00:14.0          bridge and taps, since only a tap has queues; on node 1
 #
-# The caller sets run (the run directory), kernel_directory and initrd.
+# The caller sets here (of this directory), run (the run directory), kernel_directory and initrd.
 
-readonly kGuestMemory_mb=2048
+readonly kNodeMemory_mb=1024
 readonly kVirtioOptions=iommu_platform=on,disable-legacy=on
 
-# add_pair NUMBER NAME DEVICE NETDEV-A NETDEV-B OPTIONS-A OPTIONS-B : sets machine. The MAC addresses are 52:54:00:00:0N:0a and 0b.
+# add_pair NUMBER NAME DEVICE NETDEV-A NETDEV-B OPTIONS-A OPTIONS-B BUS,SLOT : sets machine. The MAC addresses are 52:54:00:00:0N:0a and 0b.
 add_pair() {
     local number=$1 name=$2 device=$3
     machine+=(
-        -device "pcie-root-port,id=port-$name,chassis=$number,addr=0x1$((4 + number))"
+        -device "pcie-root-port,id=port-$name,chassis=$number,bus=${8%,*},addr=${8#*,}"
         -netdev "$4,id=wire-$name"
         -device "$device,id=nic-$name,bus=port-$name,netdev=wire-$name,mac=52:54:00:00:0$number:0a,romfile=$6"
         -netdev "$5,id=wire-$name-twin"
-        -device "$device,netdev=wire-$name-twin,mac=52:54:00:00:0$number:0b,addr=0x1$number,romfile=$7"
+        -device "$device,netdev=wire-$name-twin,mac=52:54:00:00:0$number:0b,bus=pcie.0,addr=0x1$number,romfile=$7"
     )
 }
 
-# describe_machine APPEND : sets machine, QEMU's arguments; APPEND goes to the kernel's command line.
+# describe_machine APPEND : sets machine, QEMU's arguments; APPEND goes to the kernel's command line. Of the timer and the clock the kernel is
+# told what it would measure, and get wrong on a busy host (no_timer_check, tsc_early_khz).
 describe_machine() {
     machine=(
         -nodefaults -no-user-config -display none -no-reboot
-        -machine q35,accel=tcg -cpu max,la57=off -smp 2 -m "$kGuestMemory_mb"
+        -machine q35,accel=tcg -cpu max,la57=off -smp 2 -m "$((2 * kNodeMemory_mb))"
+        -object "memory-backend-ram,id=memory-0,size=${kNodeMemory_mb}M" -numa node,nodeid=0,cpus=0,memdev=memory-0
+        -object "memory-backend-ram,id=memory-1,size=${kNodeMemory_mb}M" -numa node,nodeid=1,cpus=1,memdev=memory-1
         -kernel "$kernel_directory/vmlinux" -initrd "$initrd"
-        -append "console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off intel_iommu=on iommu=pt $1"
+        -append "console=ttyS0 quiet panic=-1 tsc=reliable tsc_early_khz=$("$here/tsc_khz.py") no_timer_check mitigations=off intel_iommu=on iommu=pt $1"
         -device intel-iommu,intremap=on,aw-bits=48
         -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
         -virtfs "local,path=$kernel_directory/lib/modules,mount_tag=modules,security_model=none,readonly=on"
@@ -44,12 +48,13 @@ describe_machine() {
         -chardev "pipe,id=monitor,path=$run/monitor" -mon chardev=monitor
         -chardev "pipe,id=shell,path=$run/shell" -serial chardev:shell
     )
-    add_pair 1 e1000e e1000e hubport,hubid=1 hubport,hubid=1 '' ''
-    add_pair 2 vmxnet3 vmxnet3 hubport,hubid=2 hubport,hubid=2 '' ''
-    add_pair 3 virtio virtio-net-pci hubport,hubid=3 hubport,hubid=3 ",$kVirtioOptions" ",$kVirtioOptions"
+    add_pair 1 e1000e e1000e hubport,hubid=1 hubport,hubid=1 '' '' pcie.0,0x15
+    add_pair 2 vmxnet3 vmxnet3 hubport,hubid=2 hubport,hubid=2 '' '' pcie.0,0x16
+    add_pair 3 virtio virtio-net-pci hubport,hubid=3 hubport,hubid=3 ",$kVirtioOptions" ",$kVirtioOptions" pcie.0,0x17
+    machine+=(-device pxb-pcie,id=node-1,bus_nr=0x80,numa_node=1,bus=pcie.0,addr=0x1a)
     add_pair 4 virtio-rss virtio-net-pci \
         tap,ifname=tap-rss,queues=2,vhost=off,script=no,downscript=no tap,ifname=tap-twin,vhost=off,script=no,downscript=no \
-        ",$kVirtioOptions,mq=on,vectors=6,rss=on,hash=on" ",$kVirtioOptions"
+        ",$kVirtioOptions,mq=on,vectors=6,rss=on,hash=on" ",$kVirtioOptions" node-1,0x0
 }
 
 make_pipes() {

@@ -117,10 +117,46 @@ class Bind(ServerTest):
         self.server.remove_driver("vfio-pci")
         self.refused(78, ["vfio-pci is missing", "modprobe vfio-pci", "linux-image"], "bind", NIC)
 
+    def nic_with_pin(self, address, interface, pin, group):
+        self.server.nic(address, interface, group=group)
+        (self.server.pci / "devices" / address / "config").write_bytes(bytes(61) + bytes([pin]) + bytes(2))
+
     def test_uio_where_there_is_no_iommu(self):
         self.server.driver("uio_pci_generic")
+        self.nic_with_pin("0000:07:00.0", "ens7", pin=1, group=None)
+        before = self.server.snapshot("var")
+        uio = ("bind", "ens7", "--driver", "uio_pci_generic")
+        self.assertIn("drivers/uio_pci_generic/bind", self.changes_nothing(*uio, "--dry-run"))
+        self.assertIn("is bound to uio_pci_generic", self.ok(*uio))
+        self.assertIn("nothing to do", self.changes_nothing(*uio))
+        self.ok("unbind", "ens7")
+        self.assert_as(before, "var")
+
+    def test_uio_where_it_cannot_work(self):
+        self.server.driver("uio_pci_generic")
+        self.nic_with_pin("0000:07:00.0", "ens7", pin=0, group=None)
+        self.nic_with_pin("0000:08:00.0", "ens8", pin=1, group=9)
+        uio = ("--driver", "uio_pci_generic")
+        self.refused(78, ["0000:07:00.0", "legacy interrupt", "use vfio-pci"], "bind", "ens7", *uio)
+        self.server.write("sys/kernel/iommu_groups/9/type", "DMA-FQ\n")
+        self.refused(78, ["the IOMMU translates it (group 9 is of type DMA-FQ)", "iommu=pt"], "bind", "ens8", *uio)
+        self.server.write("sys/kernel/iommu_groups/9/type", "identity\n")
+        ran = self.server.run("bind", "ens8", *uio, "--dry-run")
+        self.assertEqual(ran.returncode, 0)
+        self.assertIn("vfio-pci would do here", ran.stderr)
+        self.server.write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
+        self.refused(78, ["locked down", "integrity", "use vfio-pci"], "bind", "ens8", *uio)
+
+    def test_vfios_own_mode_without_an_iommu(self):
         self.server.nic("0000:07:00.0", "ens7", group=None)
-        self.assertIn("drivers/uio_pci_generic/bind", self.changes_nothing("bind", "ens7", "--driver", "uio_pci_generic", "--dry-run"))
+        self.refused(78, ["not built into Debian's kernel"], "bind", "ens7")
+        mode = "sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+        self.server.write(mode, "N\n")
+        self.refused(78, ["needs an IOMMU", f"echo 1 >{self.server.root}/{mode}"], "bind", "ens7")
+        self.server.write(mode, "Y\n")
+        ran = self.server.run("bind", "ens7")
+        self.assertEqual((ran.returncode, self.server.driver_of("0000:07:00.0")), (0, "vfio-pci"), ran.stderr)
+        self.assertIn("WARNING", ran.stderr)
 
     def test_all_or_nothing(self):
         self.server.ignored.add(VIRTIO)

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 
@@ -17,6 +18,7 @@ namespace fairlead::io {
 namespace {
 
 using namespace test;
+using namespace std::chrono_literals;
 using wire::DropReason;
 
 class DataplaneTest : public testing::Test {
@@ -152,12 +154,18 @@ TEST_F(DataplaneTest, WhatItLacksIsOneLineAndItsOwnExitCode) {
         {elsewhere, {"--port", "null", "--connections", "1073741824", "--workers", "64"}, "MB of memory"},
     };
     for (const auto &[run, arguments, part] : cases) {
-        DataplaneProcess process(run, arguments);
-        EXPECT_EQ(process.wait(), EX_CONFIG) << part;
-        const auto said = process.said();
-        EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
-        EXPECT_NE(said.find(part), std::string::npos) << said;
-        EXPECT_FALSE(std::filesystem::exists(elsewhere)) << "a start that fails leaves nothing";
+        std::chrono::steady_clock::duration fastest = 1h; // of three, since others use the CPU, too
+        for (int time = 0; time < 3 && fastest > 1s; ++time) {
+            const auto began = std::chrono::steady_clock::now();
+            DataplaneProcess process(run, arguments);
+            EXPECT_EQ(process.wait(), EX_CONFIG) << part;
+            fastest = std::min(fastest, std::chrono::steady_clock::now() - began);
+            const auto said = process.said();
+            EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
+            EXPECT_NE(said.find(part), std::string::npos) << said;
+            EXPECT_FALSE(std::filesystem::exists(elsewhere)) << "a start that fails leaves nothing";
+        }
+        EXPECT_LT(fastest, 1s) << part;
     }
     DataplaneProcess usage(elsewhere, {"--port", "nonsense"});
     EXPECT_EQ(usage.wait(), EX_USAGE);

@@ -19,7 +19,7 @@ void write(const std::filesystem::path &path, const std::string &text) {
     std::ofstream(path) << text;
 }
 
-MemoryNeed need(std::size_t bytes) { return {.pieces = {bytes}}; }
+MemoryNeed need(std::size_t bytes) { return {.pieces = {{bytes}}}; }
 
 TEST(MemorySupply, AddsUpFreeHugepagesOfAllSizes) {
     const test::TemporaryDirectory root;
@@ -57,9 +57,9 @@ TEST(MemorySupply, WhatLacksIsSaidWithBothNumbers) {
 }
 
 TEST(MemorySupply, EveryPieceTakesWholePages) {
-    const MemoryNeed two{.pieces = {kMegabyte, 3 * kMegabyte}, .left = 0};
+    const MemoryNeed two{.pieces = {{kMegabyte}, {3 * kMegabyte}}};
     EXPECT_EQ(two.bytes(2 * kMegabyte), 6 * kMegabyte);
-    EXPECT_EQ((MemoryNeed{.pieces = {kMegabyte}, .left = 4 * kMegabyte}.bytes(2 * kMegabyte)), 0U);
+    EXPECT_EQ((MemoryNeed{.pieces = {{kMegabyte}}, .left = {4 * kMegabyte}}.bytes(2 * kMegabyte)), 0U);
     const MemorySupply one_short{.hugepage_bytes_free = 4 * kMegabyte, .bytes_available = 512 * kMegabyte};
     EXPECT_EQ(choose_hugepages(HugepageUse::kOn, two, one_short).error(),
               "needs 6 MB of hugepages, 4 MB are free (3 pages of 2 MB, 2 are free); set vm.nr_hugepages, or --hugepages auto");
@@ -67,7 +67,7 @@ TEST(MemorySupply, EveryPieceTakesWholePages) {
 
 TEST(MemorySupply, ANicGetsHugepagesUnlessTheyAreTurnedOff) {
     const MemorySupply none{.hugepage_bytes_free = 0, .bytes_available = 512 * kMegabyte};
-    const MemoryNeed need{.pieces = {kMegabyte}, .nic = true};
+    const MemoryNeed need{.pieces = {{kMegabyte}}, .nic = true};
     EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, need, none));
     EXPECT_FALSE(choose_hugepages(HugepageUse::kOff, need, none).value());
 }

@@ -73,11 +73,22 @@ TEST(Numa, HugepagesMustBeFreeOnTheNicsNode) {
     free_pages("devices/system/node/node1/hugepages", 10);
     const auto supply = MemorySupply::read(root.path(), root.path());
     EXPECT_EQ(supply.node_bytes_free, (std::vector{180 * kMegabyte, 20 * kMegabyte}));
-    MemoryNeed need{.pieces = {30 * kMegabyte}, .node_pieces = {10 * kMegabyte, 20 * kMegabyte}, .nic = true};
+    MemoryNeed need{.pieces = {{10 * kMegabyte, 0}, {20 * kMegabyte, 1}}, .nic = true};
     EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need, supply).value());
-    need.node_pieces[1] += 1;
+    need.pieces[1].bytes += 1;
     EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
-              "needs 21 MB of hugepages on NUMA node 1, 20 MB are free (11 pages of 2 MB, 10 are free); set vm.nr_hugepages, or --hugepages off");
+              "needs 22 MB of hugepages on NUMA node 1, 20 MB are free (11 pages of 2 MB, 10 are free); scripts/host.sh hugepages --node 1, or --hugepages off");
+}
+
+TEST(Numa, OnANodeToEveryPieceTakesWholePagesAndWhatIsLeftThereCounts) {
+    const MemorySupply supply{.hugepage_bytes_free = 100 * kMegabyte, .bytes_available = 0, .node_bytes_free = {94 * kMegabyte, 6 * kMegabyte}};
+    MemoryNeed need{.pieces = {{0, 0}, {3 * kMegabyte, 1}, {kMegabyte, 1}, {kMegabyte, 1}}, .nic = true};
+    EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
+              "needs 8 MB of hugepages on NUMA node 1, 6 MB are free (4 pages of 2 MB, 3 are free); scripts/host.sh hugepages --node 1, or --hugepages off");
+    need.left = {2 * kMegabyte, 0};
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, need, supply)) << "what is left lies on the other node";
+    need.left = {2 * kMegabyte, 1};
+    EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need, supply).value());
 }
 
 TEST(Numa, DpdkTakesItsMemoryOnTheNodesThatNeedIt) {

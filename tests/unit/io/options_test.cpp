@@ -70,6 +70,8 @@ TEST(Options, BadOnesAreOneLineAndAUsageError) {
         {"--port", "null", "--lcores", "x"},
         {"--port", "null", "--idle", "sleep"},
         {"--port", "null", "--hugepages", "2M"},
+        {"--port", "null", "--distribute", "1"},
+        {"--port", "null", "--numa", "near"},
         {"--port", "null", "--mtu", "10"},
         {"--port", "null", "--connections", "many"},
         {"--port", "null", "--log-level", "loud"},
@@ -83,6 +85,21 @@ TEST(Options, BadOnesAreOneLineAndAUsageError) {
         EXPECT_EQ(std::ranges::count(parsed.said, '\n'), 1) << parsed.said;
         EXPECT_TRUE(parsed.said.starts_with("fairlead-dataplane: ")) << parsed.said;
     }
+}
+
+TEST(Options, AWrongChoiceIsAnsweredWithItsNames) {
+    EXPECT_EQ(parse({"--port", "null", "--idle", "sleep"}).said, "fairlead-dataplane: --idle: 'sleep' is not one of poll, backoff\n");
+    EXPECT_EQ(parse({"--port", "null", "--distribute", "1"}).said, "fairlead-dataplane: --distribute: '1' is not one of auto, on, off\n");
+}
+
+TEST(Options, ChoicesAreReadByTheirNames) {
+    const auto parsed = parse({"--port", "null", "--idle", "poll", "--hugepages", "on", "--distribute", "on", "--numa", "any"});
+    ASSERT_TRUE(std::holds_alternative<Options>(parsed.result)) << parsed.said;
+    const auto &options = std::get<Options>(parsed.result);
+    EXPECT_EQ(options.idle, Idle::kPoll);
+    EXPECT_EQ(options.hugepages, HugepageUse::kOn);
+    EXPECT_EQ(options.distribute, Distribute::kOn);
+    EXPECT_EQ(options.numa, NumaUse::kAny);
 }
 
 } // namespace

@@ -109,6 +109,18 @@ TEST_F(PciDeviceTest, DriversBesideTheKernelsAreUsable) {
 TEST_F(PciDeviceTest, AMachineThatNamesNoNodeHasNone) {
     add_device("uio_pci_generic", "", "-1");
     EXPECT_EQ(PciDevice::look_up(kAddress, root_)->node, -1);
+}
+
+TEST_F(PciDeviceTest, UioNeedsItsDeviceAndTheConfigurationSpace) {
+    add_device("uio_pci_generic", "");
+    const auto device = root_.sysfs / "bus/pci/devices" / kAddress;
+    EXPECT_EQ(obstacle(), "needs a uio device, uio_pci_generic has made none; see dmesg");
+    fs::create_directories(device / "uio/uio3");
+    constexpr auto kEnd = "; uio_pci_generic wants root and a /sys that can be written, vfio-pci does not";
+    EXPECT_EQ(obstacle(), "needs to read and write " + (root_.devices / "uio3").string() + ": No such file or directory" + kEnd);
+    add_file(root_.devices / "uio3");
+    EXPECT_EQ(obstacle(), "needs to read and write " + (device / "config").string() + ": No such file or directory" + kEnd);
+    add_file(device / "config");
     EXPECT_EQ(obstacle(), "");
 }
 

@@ -54,20 +54,50 @@ link_is() {
 # complaints PROGRAM : of its log, what went wrong.
 complaints() { tail -n "${2:-5}" "$kRun/$1.log" | sed 's/^/# /'; }
 
-# need_balancer WORKERS PAIR... : a dataplane on these NICs, and a service for each pair there is.
+# need_balancer WORKERS PAIR... [-- OPTION...] : a dataplane on these NICs, and a service for each pair there is.
 need_balancer() {
-    local workers=$1 pair wanted="$*" ports=() services=()
+    local workers=$1 pair wanted="$*" ports=() services=() pairs=()
     shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do pairs+=("$1"); shift; done
+    [ $# -eq 0 ] || shift
     if is_running dataplane && [ "$(cat /run/dataplane.wanted 2>/dev/null)" = "$wanted" ]; then return 0; fi
     end_program dataplane
-    for pair in "$@"; do ports+=(--port "pci:${kNicAddress[$pair]}"); done
+    for pair in "${pairs[@]}"; do ports+=(--port "pci:${kNicAddress[$pair]}"); done
     for pair in "${kPairs[@]}"; do services+=("$pair=${kVip[$pair]}"); done
     is_running fairleadd || start_fairleadd "${services[@]}"
-    start_dataplane "${ports[@]}" --workers "$workers" --hugepages on
+    start_dataplane "${ports[@]}" --workers "$workers" --hugepages on "$@"
     if ! wait_until 30 agree; then
         note "the dataplane does not agree with fairleadd:"
         complaints dataplane
         return 1
     fi
     echo "$wanted" >/run/dataplane.wanted
+}
+
+# The kernel's own way through a NIC, as SSH and BGP have it: the twin of the port. use_twin TWIN : gives it an address, and the client one to
+# talk to. Each twin answers for itself alone.
+readonly kOwnAddress=10.9.0.1 kNeighbour=10.9.0.2
+use_twin() {
+    twin=$1
+    sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
+    ip addr replace "$kOwnAddress/24" dev "$twin"
+    ip -n client addr replace "$kNeighbour/24" dev eth0
+}
+# From outside, and from here: answered sooner than a neighbour is asked for again.
+kernel_is_reached() { quietly nsenter --net=/run/netns/client ping -n -q -c 1 -W 0.4 "$kOwnAddress"; }
+kernel_reaches() { quietly ping -n -q -c 1 -W 0.4 -I "$twin" "$kNeighbour"; }
+
+# returns_soon PAIR WHAT : within 2 s from now VIP traffic and the kernel's own go by the NIC, all looked for at once.
+returns_soon() {
+    local took way pids=()
+    time_until 20 kernel_is_reached >/run/reached &
+    pids+=("$!")
+    time_until 20 kernel_reaches >/run/reaches &
+    pids+=("$!")
+    time_until 20 soon_answers "$1" >/run/answers || true
+    wait "${pids[@]}" || true
+    for way in answers:forwards reached:"the kernel is reached" reaches:"the kernel reaches others"; do
+        took=$(cat "/run/${way%%:*}")
+        check "$1: ${way#*:} within 2 s of $2 (${took:-never} ms)" test "${took:-99999}" -le 2000
+    done
 }

@@ -2,11 +2,12 @@
 # shellcheck shell=bash disable=SC2154
 # Real TCP connections from the guest's client (tests/lab/unbroken), which says of each whether it broke. Sourced by case.sh.
 
-# load_begin VIP [OPTION]... : starts it; load_ask SECONDS COMMAND... : puts its answer, a JSON object, into load_answer.
+# load_begin VIP [OPTION]... : starts it; a connection is broken whose answer takes more than $answer_within seconds (20).
+# load_ask SECONDS COMMAND... : puts its answer, a JSON object, into load_answer.
 load_begin() {
     local vip=$1
     shift
-    coproc LOAD { exec ip netns exec client "$programs/unbroken" "$vip" --interval 0.5 --timeout 20 "$@" 2>>"$kRun/unbroken.log"; }
+    coproc LOAD { exec ip netns exec client "$programs/unbroken" "$vip" --interval 0.5 --timeout "${answer_within:-20}" "$@" 2>>"$kRun/unbroken.log"; }
     # shellcheck disable=SC2153  # coproc sets it
     load_pid=$LOAD_PID
     exec {load_input}>&"${LOAD[1]}" {load_output}<&"${LOAD[0]}"

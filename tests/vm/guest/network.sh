@@ -113,12 +113,13 @@ need_network() {
 # soon_answers PAIR : whether a connection is made sooner than TCP would send its SYN again; a shell starts faster than curl.
 soon_answers() { nsenter --net=/run/netns/client timeout 0.4 bash -c ": </dev/tcp/${kVip[$1]}/80" 2>/dev/null; }
 
-# time_until SECONDS PAIR : prints the milliseconds until the pair's VIP answers.
+# time_until SECONDS COMMAND... : prints the milliseconds until it succeeds.
 time_until() {
-    local began
+    local began patience=$1
+    shift
     began=$(now_ms)
-    until soon_answers "$2"; do
-        [ $(($(now_ms) - began)) -lt $(($1 * 1000)) ] || return 1
+    until "$@"; do
+        [ $(($(now_ms) - began)) -lt $((patience * 1000)) ] || return 1
     done
     echo $(($(now_ms) - began))
 }

@@ -3,12 +3,12 @@
 # The pairs of NICs (drawn in tests/vm/machine.sh): where they are, and whose driver has the dataplane's. Sourced by case.sh.
 
 readonly kPairs=(e1000e vmxnet3 virtio virtio-rss)
-declare -rA kNicAddress=([e1000e]=0000:01:00.0 [vmxnet3]=0000:02:00.0 [virtio]=0000:03:00.0 [virtio-rss]=0000:04:00.0)
+declare -rA kNicAddress=([e1000e]=0000:01:00.0 [vmxnet3]=0000:02:00.0 [virtio]=0000:03:00.0 [virtio-rss]=0000:81:00.0)
 declare -rA kNicMac=([e1000e]=52:54:00:00:01:0a [vmxnet3]=52:54:00:00:02:0a [virtio]=52:54:00:00:03:0a [virtio-rss]=52:54:00:00:04:0a)
 declare -rA kTwinAddress=([e1000e]=0000:00:11.0 [vmxnet3]=0000:00:12.0 [virtio]=0000:00:13.0 [virtio-rss]=0000:00:14.0)
 declare -rA kKernelDriver=([e1000e]=e1000e [vmxnet3]=vmxnet3 [virtio]=virtio-pci [virtio-rss]=virtio-pci)
 readonly kHugepages=256
-readonly kPciDevices=/sys/bus/pci/devices
+readonly kPciDevices=/sys/bus/pci/devices kNodes=/sys/devices/system/node
 
 driver_of() { basename "$(readlink "$kPciDevices/$1/driver")" 2>/dev/null || echo none; }
 
@@ -35,7 +35,14 @@ machine_values() {
         device=$kPciDevices/${kNicAddress[$pair]}
         echo "$pair: $(driver_of "${kNicAddress[$pair]}") $(cat "$device/driver_override") $(interface_of "${kNicAddress[$pair]}" || true)"
     done
-    head -n 1 /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
+    head -n 1 /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages /sys/devices/system/node/node*/hugepages/hugepages-2048kB/nr_hugepages
+}
+
+pages_of_node() { echo "$kNodes/node$1/hugepages/hugepages-2048kB/nr_hugepages"; }
+# set_pages COUNT... : hugepages of each node.
+set_pages() {
+    local node
+    for node in 0 1; do echo "${@:node+1:1}" >"$(pages_of_node "$node")"; done
 }
 
 # need_bound PAIR... : hugepages, and their first NICs, if they are not bound yet.

@@ -21,8 +21,8 @@ loses_link() {
     check "$pair: without the link the VIP falls silent" wait_until 3 not soon_answers "$pair"
     sleep 1
     monitor "set_link nic-$pair on"
-    took=$(time_until 15 "$pair") || true
-    check "$pair: forwards again within 2 s of the link's return (${took:-never} ms)" compare "${took:-99999}" "<=" 2000
+    took=$(time_until 15 soon_answers "$pair") || true
+    check "$pair: forwards again within 2 s of the link's return (${took:-never} ms)" test "${took:-99999}" -le 2000
     check "$pair: all connections are asked" load_ask 60 ask 200
     check "$pair: none broke" same "$(field '[.held.open, .held.broken] | @csv')" "$kHeld,0"
     load_ask 10 stop
@@ -31,6 +31,8 @@ loses_link() {
 
 for pair in virtio e1000e vmxnet3; do loses_link "$pair"; done
 # Each time waits until the dataplane has seen it: nothing here has to be as fast as the one or the other.
+use_twin fl2 # the third port's
+check "the kernel is reached through virtio" wait_until 15 kernel_is_reached
 changes_before=$(port_status virtio .link_changes)
 for ((flap = 0; flap < kFlaps; ++flap)); do
     for state in off on; do
@@ -40,7 +42,6 @@ for ((flap = 0; flap < kFlaps; ++flap)); do
 done
 check "the link goes off and on $kFlaps times, and the dataplane sees each" same "$flap" "$kFlaps"
 check "each is counted" same $(($(port_status virtio .link_changes) - changes_before)) $((2 * kFlaps))
-took=$(time_until 15 virtio) || true
-check "after it the VIP answers within 2 s (${took:-never} ms)" compare "${took:-99999}" "<=" 2000
+returns_soon virtio "its last return"
 check "the dataplane lives" is_running dataplane
 finish

@@ -4,6 +4,8 @@
 # scripts/host.sh on a kernel that has an IOMMU: hugepages, and a NIC of each kind from its kernel driver to vfio-pci.
 # shellcheck source=../case.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
+# shellcheck source=../refusal.sh
+source "$guest/refusal.sh"
 
 readonly kLifeline=${kNicAddress[virtio]}
 group_of() { basename "$(readlink "$kPciDevices/$1/iommu_group")"; }
@@ -13,6 +15,12 @@ load_drivers
 for pair in "${kPairs[@]}"; do
     check "$pair: the kernel has its NIC first" wait_until 10 has_driver "${kNicAddress[$pair]}" "${kKernelDriver[$pair]}"
 done
+
+# As on a kernel without the module, such as Debian's cloud image.
+mount -t tmpfs none /usr/lib/modules
+refused_host "vfio missing" 'vfio-pci is missing: .*not found.*install Debian.s linux-image' bind "${kNicAddress[e1000e]}"
+umount /usr/lib/modules
+refused_dataplane "a NIC that the kernel has" 'needs a driver such as vfio-pci, has the kernel.s e1000e; scripts/host.sh bind' --port "pci:${kNicAddress[e1000e]}"
 
 # One of them carries the way out.
 interface=$(interface_of "$kLifeline")
@@ -24,7 +32,7 @@ check "the NIC of the default route is not bound" not host_sh bind "$kLifeline"
 check "it stays the kernel's" has_driver "$kLifeline" virtio-pci
 check "told twice, it is bound" host_sh bind "$kLifeline" --really --really --confirm-within 3
 check "it has vfio-pci for the moment" has_driver "$kLifeline" vfio-pci
-check "unconfirmed, it goes back" wait_until 15 has_driver "$kLifeline" virtio-pci
+check "unconfirmed, it goes back" wait_until 30 has_driver "$kLifeline" virtio-pci
 has_routes_again() { [ "$(routes)" = "$routes_before" ]; }
 check "with its default route" wait_until 10 has_routes_again
 ip addr flush dev "$interface"

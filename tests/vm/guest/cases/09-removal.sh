@@ -13,8 +13,12 @@ need_balancer 2 "${kPairs[@]}"
 # The same virtio NIC as machine.sh has there.
 put_in() { monitor "device_add virtio-net-pci,id=nic-$kPair,bus=port-$kPair,netdev=wire-$kPair,mac=${kNicMac[$kPair]},romfile=,iommu_platform=on,disable-legacy=on"; }
 
+use_twin fl2 # the third port's
 check "the VIP answers" wait_until 15 vip_answers "$kPair"
-load_begin "${kVip[$kPair]}"
+check "the kernel is reached through the NIC" wait_until 15 kernel_is_reached
+check "and reaches others through it" wait_until 15 kernel_reaches
+# Until the NIC is bound again, which an emulated shell is slow to do, and TCP tries once more after that.
+answer_within=90 load_begin "${kVip[$kPair]}"
 load_ask 30 open "$kHeld" 100
 monitor "device_del nic-$kPair"
 # The slot's button, as Linux has it, waits five seconds for who thinks better of it.
@@ -24,12 +28,14 @@ check "it forwards on another NIC" wait_until 10 vip_answers "$kOther"
 put_in
 check "the device is back in its slot" wait_until 20 test -e "$kSlot"
 need_bound "$kPair"
-took=$(time_until 20 "$kPair") || true
-check "forwards again within 2 s of its binding (${took:-never} ms)" compare "${took:-99999}" "<=" 2000
-check "all connections are asked" load_ask 60 ask 200
+returns_soon "$kPair" "its binding"
+check "the twin is the same interface, with its address" same "$(ip -4 -o addr show dev "$twin" | awk '{print $4}')" "$kOwnAddress/24"
+check "all connections are asked" load_ask 120 ask 200
 check "none broke" same "$(field '[.held.open, .held.broken] | @csv')" "$kHeld,0"
 load_ask 10 stop
 load_end
+said() { grep -cE "port pci:${kNicAddress[$kPair]}: its device $1" "$kRun/dataplane.log"; }
+check "its log says so, once each" same "$(said '(is asked for by the kernel|is gone); it is served no more') $(said 'is given back') $(said 'is back and served again')" "1 1 1"
 check "it was removed once, and is there again" same "$(port_status "$kPair" '[.removals, .is_present] | @csv')" 1,true
 check "the dataplane lives still" is_running dataplane
 finish
