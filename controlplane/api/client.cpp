@@ -81,20 +81,38 @@ class Client::Connection {
     Connection(std::string socket_path, std::chrono::milliseconds deadline)
         : socket_path_(std::move(socket_path)), deadline_(deadline) {}
 
-    template <class Request, class Reply>
-    Answer<Reply> call(grpc::Status (v1::Fairlead::Stub::*method)(grpc::ClientContext *, const Request &, Reply *),
-                       const Request &request) {
+    /// What keeps a call from being made.
+    template <class Request>
+    std::optional<CallFailure> prepare(const Request &request) {
         if (!is_utf8(request))
-            return std::unexpected(CallFailure{CallFailure::Kind::kRefused,
-                                               error_of("an argument is not UTF-8", "look at the terminal's character set")});
-        if (auto error = why_unreachable(socket_path_))
-            return std::unexpected(CallFailure{CallFailure::Kind::kUnreachable, std::move(*error)});
+            return CallFailure{CallFailure::Kind::kRefused, error_of("an argument is not UTF-8", "look at the terminal's character set")};
+        if (auto error = why_unreachable(socket_path_)) return CallFailure{CallFailure::Kind::kUnreachable, std::move(*error)};
         if (!stub_) {
             grpc::ChannelArguments arguments;
             arguments.SetMaxReceiveMessageSize(-1); // we asked for it
             stub_ = v1::Fairlead::NewStub(
                 grpc::CreateCustomChannel("unix:" + socket_path_, grpc::InsecureChannelCredentials(), arguments));
         }
+        return std::nullopt;
+    }
+
+    template <class Request, class Word>
+    Answer<void> follow(std::unique_ptr<grpc::ClientReader<Word>> (v1::Fairlead::Stub::*method)(grpc::ClientContext *, const Request &),
+                        const Request &request, const std::function<void(const Word &)> &tell, std::stop_token stop) {
+        if (auto failure = prepare(request)) return std::unexpected(std::move(*failure));
+        grpc::ClientContext context;
+        const std::stop_callback cancel(std::move(stop), [&context] { context.TryCancel(); });
+        const auto reader = (stub_.get()->*method)(&context, request);
+        for (Word word; reader->Read(&word);) tell(word);
+        const grpc::Status status = reader->Finish();
+        if (status.ok()) return {};
+        return std::unexpected(failure_of(status));
+    }
+
+    template <class Request, class Reply>
+    Answer<Reply> call(grpc::Status (v1::Fairlead::Stub::*method)(grpc::ClientContext *, const Request &, Reply *),
+                       const Request &request) {
+        if (auto failure = prepare(request)) return std::unexpected(std::move(*failure));
         grpc::ClientContext context;
         context.set_deadline(std::chrono::system_clock::now() + deadline_);
         Reply reply;
@@ -165,6 +183,12 @@ Answer<v1::ChangeReply> Client::state_import(const v1::StateImportRequest &reque
 }
 Answer<v1::BackendListReply> Client::backend_list(const v1::BackendListRequest &request) {
     return connection_->call(&Stub::BackendList, request);
+}
+Answer<void> Client::node_drain(const v1::NodeDrainRequest &request, const Tell &tell, std::stop_token stop) {
+    return connection_->follow(&Stub::NodeDrain, request, tell, std::move(stop));
+}
+Answer<void> Client::node_announce(const Tell &tell, std::stop_token stop) {
+    return connection_->follow(&Stub::NodeAnnounce, v1::NodeAnnounceRequest(), tell, std::move(stop));
 }
 Answer<v1::StatusReply> Client::status() { return connection_->call(&Stub::Status, v1::StatusRequest()); }
 Answer<v1::StatsReply> Client::stats() { return connection_->call(&Stub::Stats, v1::StatsRequest()); }

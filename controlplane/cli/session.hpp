@@ -54,6 +54,7 @@ void add_force_option(CLI::App &command, bool &is_forced, const std::string &wha
 void add_service_commands(CLI::App &app, Session &session);
 void add_backend_commands(CLI::App &app, Session &session);
 void add_config_commands(CLI::App &app, Session &session);
+void add_node_commands(CLI::App &app, Session &session);
 void add_state_commands(CLI::App &app, Session &session);
 void add_status_commands(CLI::App &app, Session &session);
 

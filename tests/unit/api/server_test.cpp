@@ -17,6 +17,7 @@
 #include "controlplane/api/client.hpp"
 #include "controlplane/api/convert.hpp"
 #include "controlplane/publish/descriptor.hpp"
+#include "tests/unit/node/site.hpp"
 #include "tests/unit/publish/dataplane_end.hpp"
 #include "tests/unit/state/sample_config.hpp"
 #include "tests/unit/state/sample_options.hpp"
@@ -40,7 +41,7 @@ class ServerTest : public ::testing::Test {
             if (!lock) return std::unexpected(std::move(lock.error()));
             lock_.emplace(std::move(*lock));
         }
-        return Server::start(*lock_, "no-such-group", *controller_, statistics_);
+        return Server::start(*lock_, "no-such-group", *controller_, statistics_, node_);
     }
     [[nodiscard]] std::string socket_path() const { return directory_.file("api.sock"); }
     [[nodiscard]] publish::Descriptor connect_raw() const {
@@ -56,6 +57,8 @@ class ServerTest : public ::testing::Test {
     std::shared_ptr<metrics::Statistics> statistics_ = std::make_shared<metrics::Statistics>(
         std::make_shared<publish::CountersReader>(directory_.file("dataplane.sock")));
     std::unique_ptr<state::Controller> controller_;
+    node::testing::Site site_;
+    node::Node node_{site_.commands(), node::WithdrawnMark(directory_.file("withdrawn")), site_.surroundings()};
     std::optional<SocketLock> lock_;
 };
 
