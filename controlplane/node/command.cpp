@@ -191,7 +191,7 @@ std::string describe(int status) {
 std::expected<std::string, Error> run(const Command &command, const Environment &environment, std::chrono::milliseconds timeout,
                                       const std::atomic<bool> &is_ending) {
     const auto fail = [&](std::string what) {
-        return std::unexpected(Error{.what = std::move(what), .file = command.words.front(), .line = 0, .field = {}, .mend = {}});
+        return std::unexpected(error_of(command.words.front() + ": " + std::move(what)));
     };
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return fail(fmt::format("no pipe: {}", std::generic_category().message(errno)));

@@ -64,8 +64,8 @@ std::expected<void, Error> Command::check() const {
     else if (!S_ISREG(status.st_mode)) failure = EACCES;
     else if (::faccessat(AT_FDCWD, program.c_str(), X_OK, AT_EACCESS) != 0) failure = errno;
     if (failure == 0) return {};
-    return std::unexpected(Error{.what = fmt::format("cannot be run: {}", std::generic_category().message(failure)), .file = program,
-                                 .line = 0, .field = {}, .mend = "give a program that this user may run"});
+    return std::unexpected(error_of(fmt::format("{}: cannot be run: {}", program, std::generic_category().message(failure)),
+                                    "give a program that this user may run"));
 }
 
 } // namespace fairlead::node

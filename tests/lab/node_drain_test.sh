@@ -63,8 +63,6 @@ rate() {
     echo $(($(received) - before))
 }
 state() { status_of .node.state; }
-runs() { lab run "$balancer" pgrep -f "$(lab directory "$balancer")/run" >/dev/null && agree; }
-# The service's socket and counters.
 forwards() { compare "$(rate)" '>' 100; }
 
 # use_commands WITHDRAW ANNOUNCE : restarts lb1's fairleadd with these; without arguments, with none.
@@ -85,6 +83,13 @@ refused() {
     same "$code" 1 && same "$(wc -l <<<"$said")" 1 && grep -q -- "$text" <<<"$said"
 }
 
+fails_with() {                 # fails_with CODE COMMAND...
+    local wanted=$1 code=0
+    shift
+    "$@" >/dev/null 2>&1 || code=$?
+    same "$code" "$wanted"
+}
+
 load_begin client1 "$kVip" --interval 0.2 --timeout 30
 load_ask 60 "open $kConnections 1000"
 check "all connections open" same "$(field .held.opened)" "$kConnections"
@@ -96,7 +101,7 @@ balancer=lb1
 script=$installations/route
 printf '#!/bin/bash\necho "$@ $FAIRLEAD_ACTION $FAIRLEAD_VIPS"; echo "no protocol fairlead" >&2; exit 3\n' >"$script"
 chmod +x "$script"
-as_before() { same "$(state)" "$1" && routed_to "$kBoth" && runs && forwards; }
+as_before() { same "$(state)" "$1" && routed_to "$kBoth" && agree && forwards; }
 
 use_commands
 check "without a command a drain says what to do" refused 'start fairleadd with --on-withdraw' fairlead node drain
@@ -117,12 +122,12 @@ interrupted_drain() {
     fairlead node drain --deadline 30s >/dev/null 2>"$installations/said" &
     pid=$!
     wait_until 5 is_draining
-    kill -INT "$pid"
+    kill -INT -- "-$pid"      # its group, as a terminal does
     ! wait "$pid" && grep -q 'interrupted: .*withdrawn and runs' "$installations/said"
 }
 is_draining() { [ "$(state)" = draining ]; }
 is_withdrawn() { [ "$(state)" = withdrawn ]; }
-# Job control: a background command of a script ignores SIGINT otherwise.
+# Job control: a group of its own, which does not ignore SIGINT.
 set -m
 check "a caller that leaves is told that the node stays" interrupted_drain
 set +m
@@ -152,6 +157,7 @@ upgrade() {
     check "it saw no traffic" grep -q '^drained: 0.0 packets a second' <<<"$said"
     check "its dataplane has ended with 0" same "$(tail -1 "$ends/$1.fairlead-dataplane")" "old 0"
     check "its fairleadd has ended with 0" wait_until 5 ended_well "$1"
+    check "and nobody answers" fails_with 3 fairlead status
     load_ask 20 "hold 2"
 
     use_installation new
@@ -166,7 +172,7 @@ upgrade() {
     sleep 1
     check "that forwards" forwards
 }
-ended_well() { [ "$(tail -1 "$ends/$1.fairleadd" 2>/dev/null)" = "old 0" ] && ! lab run "$1" pgrep -f "$(lab directory "$1")/run" >/dev/null; }
+ended_well() { [ "$(tail -1 "$ends/$1.fairleadd" 2>/dev/null)" = "old 0" ]; }
 
 upgrade lb1 10.20.0.12
 use_installation old
