@@ -92,6 +92,8 @@ TEST_F(EndpointTest, ExportsTheHealthOfBackendsAlsoWithoutADataplane) {
 }
 
 TEST_F(EndpointTest, ExportsTheNodesStateWhereItIsManaged) {
+    end_.reset();
+    std::filesystem::remove(path_);
     EXPECT_EQ(scrape()["fairlead_node_state{state=\"announced\"}"], "absent") << "no command decides it";
     statistics_->set_node({.is_managed = true, .state = node::State::kDrained, .since_unix_s = 1, .reason = {}});
     const Scrape drained = scrape();
