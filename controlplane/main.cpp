@@ -182,9 +182,12 @@ int main(int argc, char **argv) {
     app.add_option("--metrics", options.metrics, "ADDRESS:PORT on loopback, or off")->capture_default_str();
     app.add_option("--group", options.group, "Group that may use the API")->capture_default_str();
     app.add_flag("--no-blackhole", options.has_no_blackhole, "Do not blackhole the VIPs in this host's kernel");
-    app.add_option("--on-withdraw", options.on_withdraw,
-                   "Command that takes this node out of routing, for fairlead node drain: a program's path and arguments, no shell");
-    app.add_option("--on-announce", options.on_announce, "Command that puts it back, for fairlead node announce");
+    CLI::Option *on_withdraw = app.add_option("--on-withdraw", options.on_withdraw,
+                                              "Command that takes this node out of routing, for fairlead node drain: a program's path and "
+                                              "arguments, no shell");
+    CLI::Option *on_announce = app.add_option("--on-announce", options.on_announce, "Command that puts it back, for fairlead node announce");
+    on_withdraw->needs(on_announce);
+    on_announce->needs(on_withdraw);
     app.add_option("--command-timeout", options.command_timeout_s, "Seconds that each of the two may take")
         ->check(CLI::Range(1u, 3600u))
         ->capture_default_str();

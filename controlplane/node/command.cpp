@@ -28,8 +28,9 @@ using publish::Descriptor;
 constexpr std::chrono::milliseconds kGlance{50};   ///< how soon is_ending is seen
 constexpr std::chrono::milliseconds kGrace{1000};  ///< from SIGTERM to SIGKILL
 constexpr std::size_t kLineSizeMax = 300;          ///< of what a command prints
+constexpr std::size_t kLinesLoggedMax = 100;
 
-/// Lines of what a command prints: each goes to the log, the last is kept.
+/// Lines of what a command prints: the first hundred go to the log, the last is kept.
 class Printed {
   public:
     explicit Printed(const std::string &program) : program_(program) {}
@@ -56,13 +57,14 @@ class Printed {
     }
     void end_line() {
         if (line_.find_first_not_of(" ?") != std::string::npos) {
-            spdlog::info("{}: {}", program_, line_);
+            if (++lines_ <= kLinesLoggedMax) spdlog::info("{}: {}", program_, line_);
             last_ = line_;
         }
         line_.clear();
     }
 
     const std::string &program_;
+    std::size_t lines_ = 0;
     std::string line_;
     std::string last_;
 };

@@ -32,7 +32,8 @@ struct Command {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
-/// Runs it to its end. What it prints goes to the log; its last line is part of the error, or the result ("" if it prints nothing).
+/// Runs it to its end. What it prints, on either stream, goes to the log; its last line is part of the error, or the
+/// result ("" if it prints nothing).
 /// Whatever it started is ended with it at the timeout, or once `is_ending` is set: by SIGTERM, a second later by SIGKILL.
 /// Errors: it cannot be started, exit status not 0, a signal, the timeout.
 [[nodiscard]] std::expected<std::string, Error> run(const Command &command, const Environment &environment,

@@ -28,7 +28,7 @@ class Node::Turn {
     static std::expected<Turn, Error> take_for_drain(Node &node) {
         const std::lock_guard lock(node.mutex_);
         if (node.is_busy_ || node.is_announcing_)
-            return std::unexpected(error_of(fmt::format("the node is {} already", name_of(node.standing_.state)), "see fairlead status"));
+            return std::unexpected(error_of(node.is_announcing_ ? "the node is being announced" : "the node is being drained", "see fairlead status"));
         node.is_given_up_ = false;
         node.is_busy_ = true;
         return Turn(node);
@@ -36,7 +36,7 @@ class Node::Turn {
     /// Has a drain under way give up, and waits for that.
     static std::expected<Turn, Error> take_for_announcement(Node &node) {
         std::unique_lock lock(node.mutex_);
-        if (node.is_announcing_) return std::unexpected(error_of("the node is announced by another call already", "see fairlead status"));
+        if (node.is_announcing_) return std::unexpected(error_of("the node is being announced", "see fairlead status"));
         node.is_announcing_ = true;
         node.is_given_up_ = true;
         node.free_.wait(lock, [&node] { return !node.is_busy_; });

@@ -103,6 +103,13 @@ printf '#!/bin/bash\necho "$@ $FAIRLEAD_ACTION $FAIRLEAD_VIPS"; echo "no protoco
 chmod +x "$script"
 as_before() { same "$(state)" "$1" && routed_to "$kBoth" && agree && forwards; }
 
+# They begin nothing, so it does not matter where.
+refuses_options() { fails_with "$1" "$built/fairleadd" --config "$installations/none" --runtime-dir "$installations/run" "${@:2}"; }
+check "fairleadd refuses one command without the other" refuses_options 64 --on-withdraw /bin/true
+check "and one without a path" refuses_options 64 --on-withdraw 'birdc disable fairlead' --on-announce /bin/true
+check "and one that is not there" refuses_options 78 --on-withdraw "$installations/none" --on-announce /bin/true
+check "and leaves nothing" [ ! -e "$installations/run" ]
+
 use_commands
 check "without a command a drain says what to do" refused 'start fairleadd with --on-withdraw' fairlead node drain
 check "and changes nothing" as_before ''

@@ -215,7 +215,7 @@ TEST_F(NodeTest, OneDrainAtATime) {
         if (second.empty()) second = said(node.drain({}, caller()));
     };
     ASSERT_TRUE(node.drain({}, caller()));
-    EXPECT_EQ(second, "the node is draining already; see fairlead status");
+    EXPECT_EQ(second, "the node is being drained; see fairlead status");
     EXPECT_EQ(site_.ran.size(), 1u);
 }
 
