@@ -12,6 +12,7 @@
 #include <fairlead.pb.h>
 
 #include "controlplane/error.hpp"
+#include "controlplane/publish/descriptor.hpp"
 
 namespace fairlead::api {
 
@@ -50,6 +51,8 @@ class Client {
     /// No deadline but the drain's own. `tell` gets each word of progress; once `stop` is requested the call ends unreachable.
     [[nodiscard]] Answer<void> node_drain(const v1::NodeDrainRequest &request, const Tell &tell, std::stop_token stop);
     [[nodiscard]] Answer<void> node_announce(const Tell &tell, std::stop_token stop);
+    /// Of the daemon's process: readable when that has ended. None where it is not to be seen.
+    [[nodiscard]] publish::Descriptor daemon_process() const;
     [[nodiscard]] Answer<v1::StatusReply> status();
     [[nodiscard]] Answer<v1::StatsReply> stats();
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include "controlplane/cli/arguments.hpp"
 #include "controlplane/cli/progress.hpp"
@@ -89,6 +90,13 @@ class Teller {
     std::string trouble_;
 };
 
+/// fairleadd ends after its answer; what is started again before that would find it there.
+bool ends(const publish::Descriptor &process) {
+    constexpr int kDeadlineMs = 15'000;
+    pollfd polled{process.get(), POLLIN, 0}; // none: not to be seen from here, and not waited for
+    return !process || ::poll(&polled, 1, kDeadlineMs) > 0;
+}
+
 std::uint32_t seconds_of(const std::string &duration) { return *config::parse_duration_s(duration); }
 
 void drain(Session &session, const DrainArguments &arguments) {
@@ -99,8 +107,11 @@ void drain(Session &session, const DrainArguments &arguments) {
     request.set_stop_at_deadline(arguments.at_deadline == "stop");
     const Interruption interruption;
     Teller teller;
+    const publish::Descriptor daemon = session.client().daemon_process();
     const auto done = session.client().node_drain(request, [&](const v1::NodeProgress &word) { teller.tell(word); }, interruption.token());
     teller.end();
+    if (done && !arguments.keeps_running && !ends(daemon))
+        return session.fail(error_of("drained, and the dataplane has stopped, but fairleadd does not end", "stop it: systemctl stop fairleadd"));
     if (done) return fmt::print("drained: {}; {}\n", teller.traffic(), arguments.keeps_running ? "it runs on" : "dataplane and fairleadd have stopped");
     if (!interruption.has_come()) return session.fail(done.error());
     session.fail(error_of("interrupted: nothing more is waited for, and the node stays withdrawn and runs",

@@ -163,7 +163,7 @@ upgrade() {
     note "${said//$'\n'/$'\n'# }"
     check "it saw no traffic" grep -q '^drained: 0.0 packets a second' <<<"$said"
     check "its dataplane has ended with 0" same "$(tail -1 "$ends/$1.fairlead-dataplane")" "old 0"
-    check "its fairleadd has ended with 0" wait_until 5 ended_well "$1"
+    check "its fairleadd has ended with 0" wait_until 1 ended_well "$1"
     check "and nobody answers" fails_with 3 fairlead status
     load_ask 20 "hold 2"
 

@@ -360,6 +360,17 @@ TEST_F(ServerTest, AThousandConnectionsHalfMessagesAndAGiantOneHarmNobody) {
     EXPECT_LT(resident_kib() - before_kib, 400 << 10);
 }
 
+TEST_F(ServerTest, TheDaemonsProcessIsKnownByItsSocket) {
+    Client client(socket_path(), std::chrono::seconds(10));
+    EXPECT_FALSE(client.daemon_process()) << "nobody listens";
+    const auto server = start();
+    const publish::Descriptor process = client.daemon_process();
+    ASSERT_TRUE(process);
+    std::ifstream facts("/proc/self/fdinfo/" + std::to_string(process.get()));
+    const std::string text{std::istreambuf_iterator<char>(facts), {}};
+    EXPECT_NE(text.find("Pid:\t" + std::to_string(::getpid()) + "\n"), std::string::npos) << text;
+}
+
 TEST_F(ServerTest, ADrainTellsItsProgressAndItsEnd) {
     const auto server = start();
     Client client(socket_path(), std::chrono::seconds(10));
