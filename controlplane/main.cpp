@@ -166,7 +166,7 @@ int serve(const Options &options, const sigset_t &signals) {
     }
     node.end();
     service_notifier.ends();
-    spdlog::info("ending; the dataplane goes on with what it has");
+    spdlog::info("ending{}", (*controller)->dataplane().connected ? "; the dataplane goes on with what it has" : "");
     return kEnded; // the server goes first, then the controller, the endpoint, the lock
 }
 

@@ -110,6 +110,7 @@ void drain(Session &session, const DrainArguments &arguments) {
     const publish::Descriptor daemon = session.client().daemon_process();
     const auto done = session.client().node_drain(request, [&](const v1::NodeProgress &word) { teller.tell(word); }, interruption.token());
     teller.end();
+    session.disconnect(); // a daemon that ends waits for its clients
     if (done && !arguments.keeps_running && !ends(daemon))
         return session.fail(error_of("drained, and the dataplane has stopped, but fairleadd does not end", "stop it: systemctl stop fairleadd"));
     if (done) return fmt::print("drained: {}; {}\n", teller.traffic(), arguments.keeps_running ? "it runs on" : "dataplane and fairleadd have stopped");

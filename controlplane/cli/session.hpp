@@ -30,6 +30,7 @@ class Session {
 
     /// Connected at the first call, with the options as parsed.
     [[nodiscard]] api::Client &client();
+    void disconnect() { client_.reset(); }
 
     /// `fairlead: ...` on stderr, and the exit code that goes with it.
     void fail(const api::CallFailure &failure);
