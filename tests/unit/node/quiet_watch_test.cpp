@@ -54,7 +54,10 @@ TEST(QuietWatch, BeginsAnewWhereAnotherDataplaneCounts) {
     Watching watching;
     EXPECT_FALSE(watching.is_quiet_after(8s, 0));
     watching.packets = 0;
-    EXPECT_FALSE(watching.is_quiet_after(9s, 0));
+    EXPECT_FALSE(watching.is_quiet_after(1s, 0));
+    EXPECT_EQ(watching.watch.packets_per_second(), 0) << "fewer than before is no traffic";
+    EXPECT_EQ(watching.watch.packets(), 0u);
+    EXPECT_FALSE(watching.is_quiet_after(8s, 0));
     EXPECT_TRUE(watching.is_quiet_after(2s, 0));
 }
 
