@@ -14,6 +14,8 @@
 
 #include "controlplane/api/server.hpp"
 #include "controlplane/metrics/endpoint.hpp"
+#include "controlplane/node/node.hpp"
+#include "controlplane/node_surroundings.hpp"
 #include "controlplane/service_notifier.hpp"
 #include "controlplane/state/controller.hpp"
 
@@ -29,6 +31,9 @@ struct Options {
     std::string group = "fairlead";
     std::string log_level = "info";
     bool has_no_blackhole = false;
+    std::string on_withdraw;
+    std::string on_announce;
+    unsigned command_timeout_s = 30;
 };
 
 /// As fairlead-dataplane's: systemd does not start it again after the last two.
@@ -91,7 +96,37 @@ int next_signal(const sigset_t &signals, ServiceNotifier &service_notifier) {
     }
 }
 
+/// The option and what is wrong with it, as one line.
+std::unexpected<Error> wrong(const char *option, Error error) {
+    error.field = option;
+    return std::unexpected(std::move(error));
+}
+
+/// What takes this node out of routing and puts it back; nothing: neither is given.
+std::expected<std::optional<node::Node::Commands>, Error> node_commands(const Options &options) {
+    if (options.on_withdraw.empty() && options.on_announce.empty()) return std::nullopt;
+    auto withdraw = node::Command::parse(options.on_withdraw);
+    if (!withdraw) return wrong("--on-withdraw", std::move(withdraw.error()));
+    auto announce = node::Command::parse(options.on_announce);
+    if (!announce) return wrong("--on-announce", std::move(announce.error()));
+    return node::Node::Commands{std::move(*withdraw), std::move(*announce)};
+}
+
+/// Whether they can be run: known now, not in the night in which they are needed.
+std::expected<void, Error> check(const std::optional<node::Node::Commands> &commands) {
+    if (!commands) return {};
+    if (auto ok = commands->withdraw.check(); !ok) return wrong("--on-withdraw", std::move(ok.error()));
+    if (auto ok = commands->announce.check(); !ok) return wrong("--on-announce", std::move(ok.error()));
+    return {};
+}
+
 int serve(const Options &options, const sigset_t &signals) {
+    const auto commands = node_commands(options);
+    if (!commands) {
+        fmt::print(stderr, "fairleadd: {}\n", commands.error().format());
+        return kUsage;
+    }
+    if (const auto ok = check(*commands); !ok) return fail(ok.error());
     const auto listen_address = metrics::parse_listen_address(options.metrics);
     if (!listen_address) {
         fmt::print(stderr, "fairleadd: {}\n", listen_address.error().format());
@@ -115,7 +150,9 @@ int serve(const Options &options, const sigset_t &signals) {
                                                 .has_vip_blackholes = !options.has_no_blackhole},
                                                statistics);
     if (!controller) return fail(controller.error());
-    auto server = api::Server::start(*lock, options.group, **controller, statistics);
+    node::Node node(*commands, node::WithdrawnMark(options.runtime_directory + "/withdrawn"),
+                    node_surroundings(**controller, statistics, dataplane_socket, std::chrono::seconds(options.command_timeout_s)));
+    auto server = api::Server::start(*lock, options.group, **controller, statistics, node);
     if (!server) return fail(server.error());
     spdlog::info("fairleadd {} is up: API {}, metrics {}", FAIRLEAD_VERSION, lock->socket_path(), options.metrics);
     ServiceNotifier service_notifier(**controller);
@@ -127,8 +164,9 @@ int serve(const Options &options, const sigset_t &signals) {
         apply_file(**controller);
         service_notifier.serves();
     }
+    node.end();
     service_notifier.ends();
-    spdlog::info("ending; the dataplane goes on with what it has");
+    spdlog::info("ending{}", (*controller)->dataplane().connected ? "; the dataplane goes on with what it has" : "");
     return kEnded; // the server goes first, then the controller, the endpoint, the lock
 }
 
@@ -144,6 +182,15 @@ int main(int argc, char **argv) {
     app.add_option("--metrics", options.metrics, "ADDRESS:PORT on loopback, or off")->capture_default_str();
     app.add_option("--group", options.group, "Group that may use the API")->capture_default_str();
     app.add_flag("--no-blackhole", options.has_no_blackhole, "Do not blackhole the VIPs in this host's kernel");
+    CLI::Option *on_withdraw = app.add_option("--on-withdraw", options.on_withdraw,
+                                              "Command that takes this node out of routing, for fairlead node drain: a program's path and "
+                                              "arguments, no shell");
+    CLI::Option *on_announce = app.add_option("--on-announce", options.on_announce, "Command that puts it back, for fairlead node announce");
+    on_withdraw->needs(on_announce);
+    on_announce->needs(on_withdraw);
+    app.add_option("--command-timeout", options.command_timeout_s, "Seconds that each of the two may take")
+        ->check(CLI::Range(1u, 3600u))
+        ->capture_default_str();
     app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error")
         ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}))
         ->capture_default_str();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// fairlead-dataplane: exit codes 0 ended by SIGTERM or SIGINT, 64 usage, 78 it lacks something to start.
+/// fairlead-dataplane: exit codes 0 ended by SIGTERM, SIGINT or `fairlead node drain`, 64 usage, 78 it lacks something to start.
 #include "dataplane/io/dataplane.hpp"
 #include "dataplane/io/log.hpp"
 

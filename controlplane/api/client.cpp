@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <fairlead.grpc.pb.h>
@@ -19,29 +20,28 @@
 
 #include "controlplane/api/convert.hpp"
 #include "controlplane/config/config.hpp"
-#include "controlplane/publish/descriptor.hpp"
 
 namespace fairlead::api {
 
 namespace {
 
-/// Why nobody answers on the socket; nothing when somebody listens. gRPC would only say "unavailable".
-std::optional<Error> why_unreachable(const std::string &path) {
+/// A connection of our own beside gRPC's, which would only say "unavailable"; or why nobody answers on the socket.
+std::expected<publish::Descriptor, Error> connect(const std::string &path) {
     Error error{.what = {}, .file = path, .line = 0, .field = {}, .mend = {}};
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) {
         error.what = "is too long for a socket's path";
         error.mend = "give another --socket";
-        return error;
+        return std::unexpected(std::move(error));
     }
     std::memcpy(address.sun_path, path.data(), path.size());
-    const publish::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::connect(probe.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0) return std::nullopt;
+    publish::Descriptor connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(connection.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0) return connection;
     error.what = fmt::format("cannot reach fairleadd: {}", std::generic_category().message(errno));
     error.mend = errno == EACCES ? "run as root or as a member of the socket's group"
                                  : "start fairleadd, or give its socket with --socket or FAIRLEAD_SOCKET";
-    return error;
+    return std::unexpected(std::move(error));
 }
 
 /// Whether all of a request's strings are UTF-8, without which the server could not read it.
@@ -81,20 +81,47 @@ class Client::Connection {
     Connection(std::string socket_path, std::chrono::milliseconds deadline)
         : socket_path_(std::move(socket_path)), deadline_(deadline) {}
 
-    template <class Request, class Reply>
-    Answer<Reply> call(grpc::Status (v1::Fairlead::Stub::*method)(grpc::ClientContext *, const Request &, Reply *),
-                       const Request &request) {
+    /// What keeps a call from being made.
+    template <class Request>
+    std::optional<CallFailure> prepare(const Request &request) {
         if (!is_utf8(request))
-            return std::unexpected(CallFailure{CallFailure::Kind::kRefused,
-                                               error_of("an argument is not UTF-8", "look at the terminal's character set")});
-        if (auto error = why_unreachable(socket_path_))
-            return std::unexpected(CallFailure{CallFailure::Kind::kUnreachable, std::move(*error)});
+            return CallFailure{CallFailure::Kind::kRefused, error_of("an argument is not UTF-8", "look at the terminal's character set")};
+        if (auto connection = connect(socket_path_); !connection)
+            return CallFailure{CallFailure::Kind::kUnreachable, std::move(connection.error())};
         if (!stub_) {
             grpc::ChannelArguments arguments;
             arguments.SetMaxReceiveMessageSize(-1); // we asked for it
             stub_ = v1::Fairlead::NewStub(
                 grpc::CreateCustomChannel("unix:" + socket_path_, grpc::InsecureChannelCredentials(), arguments));
         }
+        return std::nullopt;
+    }
+
+    [[nodiscard]] publish::Descriptor daemon_process() const {
+        const auto connection = connect(socket_path_);
+        ucred daemon{};
+        socklen_t size = sizeof daemon;
+        if (!connection || ::getsockopt(connection->get(), SOL_SOCKET, SO_PEERCRED, &daemon, &size) != 0 || daemon.pid <= 0) return {};
+        return publish::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, daemon.pid, 0)));
+    }
+
+    template <class Request, class Word>
+    Answer<void> follow(std::unique_ptr<grpc::ClientReader<Word>> (v1::Fairlead::Stub::*method)(grpc::ClientContext *, const Request &),
+                        const Request &request, const std::function<void(const Word &)> &tell, std::stop_token stop) {
+        if (auto failure = prepare(request)) return std::unexpected(std::move(*failure));
+        grpc::ClientContext context;
+        const std::stop_callback cancel(std::move(stop), [&context] { context.TryCancel(); });
+        const auto reader = (stub_.get()->*method)(&context, request);
+        for (Word word; reader->Read(&word);) tell(word);
+        const grpc::Status status = reader->Finish();
+        if (status.ok()) return {};
+        return std::unexpected(failure_of(status));
+    }
+
+    template <class Request, class Reply>
+    Answer<Reply> call(grpc::Status (v1::Fairlead::Stub::*method)(grpc::ClientContext *, const Request &, Reply *),
+                       const Request &request) {
+        if (auto failure = prepare(request)) return std::unexpected(std::move(*failure));
         grpc::ClientContext context;
         context.set_deadline(std::chrono::system_clock::now() + deadline_);
         Reply reply;
@@ -166,6 +193,13 @@ Answer<v1::ChangeReply> Client::state_import(const v1::StateImportRequest &reque
 Answer<v1::BackendListReply> Client::backend_list(const v1::BackendListRequest &request) {
     return connection_->call(&Stub::BackendList, request);
 }
+Answer<void> Client::node_drain(const v1::NodeDrainRequest &request, const Tell &tell, std::stop_token stop) {
+    return connection_->follow(&Stub::NodeDrain, request, tell, std::move(stop));
+}
+Answer<void> Client::node_announce(const Tell &tell, std::stop_token stop) {
+    return connection_->follow(&Stub::NodeAnnounce, v1::NodeAnnounceRequest(), tell, std::move(stop));
+}
+publish::Descriptor Client::daemon_process() const { return connection_->daemon_process(); }
 Answer<v1::StatusReply> Client::status() { return connection_->call(&Stub::Status, v1::StatusRequest()); }
 Answer<v1::StatsReply> Client::stats() { return connection_->call(&Stub::Stats, v1::StatsRequest()); }
 

@@ -4,12 +4,15 @@
 
 #include <chrono>
 #include <expected>
+#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include <fairlead.pb.h>
 
 #include "controlplane/error.hpp"
+#include "controlplane/publish/descriptor.hpp"
 
 namespace fairlead::api {
 
@@ -44,6 +47,12 @@ class Client {
     [[nodiscard]] Answer<v1::BackendListReply> backend_list(const v1::BackendListRequest &request);
     [[nodiscard]] Answer<v1::StateExportReply> state_export();
     [[nodiscard]] Answer<v1::ChangeReply> state_import(const v1::StateImportRequest &request);
+    using Tell = std::function<void(const v1::NodeProgress &)>;
+    /// No deadline but the drain's own. `tell` gets each word of progress; once `stop` is requested the call ends unreachable.
+    [[nodiscard]] Answer<void> node_drain(const v1::NodeDrainRequest &request, const Tell &tell, std::stop_token stop);
+    [[nodiscard]] Answer<void> node_announce(const Tell &tell, std::stop_token stop);
+    /// Of the daemon's process: readable when that has ended. None where it is not to be seen.
+    [[nodiscard]] publish::Descriptor daemon_process() const;
     [[nodiscard]] Answer<v1::StatusReply> status();
     [[nodiscard]] Answer<v1::StatsReply> stats();
 

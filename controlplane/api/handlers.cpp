@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controlplane/api/handlers.hpp"
 
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
 #include "controlplane/api/convert.hpp"
 #include "controlplane/api/replies.hpp"
 
@@ -25,10 +30,47 @@ grpc::Status finish(std::expected<state::ChangeOutcome, state::ChangeRefusal> do
     return grpc::Status::OK;
 }
 
+v1::NodeProgress::Phase phase_of(node::Progress::Phase phase) {
+    switch (phase) {
+    case node::Progress::Phase::kWithdrawing: return v1::NodeProgress::PHASE_WITHDRAWING;
+    case node::Progress::Phase::kWaiting: return v1::NodeProgress::PHASE_WAITING;
+    case node::Progress::Phase::kStopping: return v1::NodeProgress::PHASE_STOPPING;
+    case node::Progress::Phase::kAnnouncing: return v1::NodeProgress::PHASE_ANNOUNCING;
+    case node::Progress::Phase::kDone: break;
+    }
+    return v1::NodeProgress::PHASE_DONE;
+}
+
+/// A client at the other end of a stream. One that has gone is noticed at its next message, or by gRPC before.
+node::Caller caller_of(grpc::ServerContext &context, grpc::ServerWriter<v1::NodeProgress> &writer) {
+    return {.tell =
+                [&writer](const node::Progress &progress) {
+                    v1::NodeProgress message;
+                    message.set_phase(phase_of(progress.phase));
+                    message.set_text(progress.text);
+                    message.set_packets_per_second(progress.packets_per_second);
+                    message.set_connections(progress.connections);
+                    (void)writer.Write(message);
+                },
+            .is_gone = [&context] { return context.IsCancelled(); }};
+}
+
+grpc::Status finish(const std::expected<void, Error> &done) {
+    return done ? grpc::Status::OK : refusal(grpc::StatusCode::FAILED_PRECONDITION, done.error());
+}
+
+/// As `fairlead` checks them; others may not. Nothing: right.
+std::optional<Error> check(const v1::NodeDrainRequest &request) {
+    for (const auto &[field, seconds] : {std::pair{"quiet_for", request.quiet_for_s()}, std::pair{"deadline", request.deadline_s()}})
+        if (seconds > config::kTimeoutMaxS)
+            return error_in(field, fmt::format("{} s is too long", seconds), fmt::format("give at most {} s", config::kTimeoutMaxS));
+    return std::nullopt;
+}
+
 } // namespace
 
-Handlers::Handlers(state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics)
-    : controller_(controller), statistics_(std::move(statistics)), started_(std::chrono::steady_clock::now()) {}
+Handlers::Handlers(state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics, node::Node &node)
+    : controller_(controller), statistics_(std::move(statistics)), node_(node), started_(std::chrono::steady_clock::now()) {}
 
 grpc::Status Handlers::change(state::Controller::Mutation mutation, v1::ChangeReply &reply, bool is_forced) {
     return finish(controller_.change(std::move(mutation), {.is_forced = is_forced}), reply);
@@ -113,6 +155,20 @@ grpc::Status Handlers::StateExport(Context *, const v1::StateExportRequest *, v1
 
 grpc::Status Handlers::StateImport(Context *, const v1::StateImportRequest *request, v1::ChangeReply *reply) {
     return finish(controller_.import_state(request->text(), request->file_name(), request->force()), *reply);
+}
+
+grpc::Status Handlers::NodeDrain(Context *context, const v1::NodeDrainRequest *request, grpc::ServerWriter<v1::NodeProgress> *writer) {
+    if (const auto error = check(*request)) return bad_request(*error);
+    node::DrainOptions options;
+    if (request->quiet_for_s() != 0) options.quiet_for = std::chrono::seconds(request->quiet_for_s());
+    if (request->deadline_s() != 0) options.deadline = std::chrono::seconds(request->deadline_s());
+    options.keeps_running = request->keep_running();
+    options.stops_at_deadline = request->stop_at_deadline();
+    return finish(node_.drain(options, caller_of(*context, *writer)));
+}
+
+grpc::Status Handlers::NodeAnnounce(Context *context, const v1::NodeAnnounceRequest *, grpc::ServerWriter<v1::NodeProgress> *writer) {
+    return finish(node_.announce(caller_of(*context, *writer)));
 }
 
 grpc::Status Handlers::Status(Context *, const v1::StatusRequest *, v1::StatusReply *reply) {

@@ -8,13 +8,14 @@
 #include <fairlead.grpc.pb.h>
 
 #include "controlplane/metrics/statistics.hpp"
+#include "controlplane/node/node.hpp"
 #include "controlplane/state/controller.hpp"
 
 namespace fairlead::api {
 
 class Handlers final : public v1::Fairlead::Service {
   public:
-    Handlers(state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics);
+    Handlers(state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics, node::Node &node);
 
     using Context = grpc::ServerContext;
     grpc::Status Apply(Context *, const v1::ApplyRequest *, v1::ChangeReply *) override;
@@ -29,6 +30,8 @@ class Handlers final : public v1::Fairlead::Service {
     grpc::Status BackendList(Context *, const v1::BackendListRequest *, v1::BackendListReply *) override;
     grpc::Status StateExport(Context *, const v1::StateExportRequest *, v1::StateExportReply *) override;
     grpc::Status StateImport(Context *, const v1::StateImportRequest *, v1::ChangeReply *) override;
+    grpc::Status NodeDrain(Context *, const v1::NodeDrainRequest *, grpc::ServerWriter<v1::NodeProgress> *) override;
+    grpc::Status NodeAnnounce(Context *, const v1::NodeAnnounceRequest *, grpc::ServerWriter<v1::NodeProgress> *) override;
     grpc::Status Status(Context *, const v1::StatusRequest *, v1::StatusReply *) override;
     grpc::Status Stats(Context *, const v1::StatsRequest *, v1::StatsReply *) override;
 
@@ -37,6 +40,7 @@ class Handlers final : public v1::Fairlead::Service {
 
     state::Controller &controller_;
     std::shared_ptr<metrics::Statistics> statistics_;
+    node::Node &node_;
     std::chrono::steady_clock::time_point started_;
 };
 

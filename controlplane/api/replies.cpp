@@ -55,6 +55,14 @@ void describe_dataplane(v1::StatusReply::Dataplane &message, const publish::Publ
     }
 }
 
+void describe_node(v1::StatusReply::Node &message, const node::Standing &node) {
+    message.set_is_managed(node.is_managed);
+    if (!node.is_managed) return;
+    message.set_state(std::string(name_of(node.state)));
+    message.set_since_unix_s(node.since_unix_s);
+    message.set_reason(node.reason);
+}
+
 std::string describe(state::FileStanding standing, const std::string &file) {
     switch (standing) {
     case state::FileStanding::kDiffers:
@@ -92,6 +100,8 @@ v1::StatusReply status_reply(const state::Controller &controller, const metrics:
     reply.set_generation(view->generation);
     describe_dataplane(*reply.mutable_dataplane(), controller.dataplane(), sample);
 
+    describe_node(*reply.mutable_node(), sample.node);
+
     std::map<std::string_view, std::uint64_t> opened;
     for (const metrics::ServiceSample &service : sample.services) opened[service.name] = service.counters.connections_opened;
     for (const state::View::ServiceView &service : view->services) {
@@ -119,6 +129,8 @@ v1::StatusReply status_reply(const state::Controller &controller, const metrics:
         if (port.is_there == 0) reply.add_warnings(fmt::format("port {}: its device is away; bind it again", port.name));
         else if (port.link_is_up == 0) reply.add_warnings(fmt::format("port {}: its link is down", port.name));
     }
+    if (sample.node.state == node::State::kWithdrawn || sample.node.state == node::State::kDrained)
+        reply.add_warnings("this node is out of routing; fairlead node announce puts it back");
     if (const std::string note = describe(standing, controller.config_file()); !note.empty()) reply.add_warnings(note);
     return reply;
 }

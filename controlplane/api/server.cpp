@@ -81,8 +81,8 @@ class GroupOnlyUmask {
 
 class Server::Listening {
   public:
-    Listening(std::string socket_path, state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics)
-        : socket_path_(std::move(socket_path)), handlers_(controller, std::move(statistics)) {}
+    Listening(std::string socket_path, state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics, node::Node &node)
+        : socket_path_(std::move(socket_path)), handlers_(controller, std::move(statistics), node) {}
 
     ~Listening() {
         if (!server_) return;
@@ -129,9 +129,9 @@ Server::~Server() = default;
 
 std::expected<std::unique_ptr<Server>, Error> Server::start(const SocketLock &lock, const std::string &group,
                                                             state::Controller &controller,
-                                                            std::shared_ptr<metrics::Statistics> statistics) {
+                                                            std::shared_ptr<metrics::Statistics> statistics, node::Node &node) {
     const std::string &path = lock.socket_path();
-    auto listening = std::make_unique<Listening>(path, controller, std::move(statistics));
+    auto listening = std::make_unique<Listening>(path, controller, std::move(statistics), node);
     if (!listening->listen())
         return std::unexpected(Error{.what = "cannot listen on this socket", .file = path, .line = 0, .field = {},
                                      .mend = "give a --runtime-dir that is writable and on a file system with sockets"});

@@ -11,6 +11,7 @@
 
 #include "controlplane/error.hpp"
 #include "controlplane/metrics/statistics.hpp"
+#include "controlplane/node/node.hpp"
 #include "controlplane/publish/descriptor.hpp"
 #include "controlplane/state/controller.hpp"
 
@@ -35,11 +36,11 @@ class SocketLock {
 
 class Server {
   public:
-    /// Serves the lock's socket; a stale one is replaced. `lock` and `controller` must outlive the server.
+    /// Serves the lock's socket; a stale one is replaced. `lock`, `controller` and `node` must outlive the server.
     /// @param group of the socket; one that does not exist is reported and the owner's group stays.
     [[nodiscard]] static std::expected<std::unique_ptr<Server>, Error>
     start(const SocketLock &lock, const std::string &group, state::Controller &controller,
-          std::shared_ptr<metrics::Statistics> statistics);
+          std::shared_ptr<metrics::Statistics> statistics, node::Node &node);
     ~Server(); ///< refuses new calls, lets those under way finish, removes the socket
     Server(const Server &) = delete;
     Server &operator=(const Server &) = delete;

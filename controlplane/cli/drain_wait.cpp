@@ -7,8 +7,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include "controlplane/cli/progress.hpp"
 #include "controlplane/cli/table.hpp"
 #include "controlplane/config/config.hpp"
 
@@ -20,24 +20,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPoll{500};
 /// A worker's last burst before the drain may still be counted: empty is what is empty twice.
 constexpr std::chrono::milliseconds kConfirm{100};
-
-/// A line on a terminal that the next one replaces; elsewhere nothing.
-class Progress {
-  public:
-    ~Progress() { clear(); }
-    void show(const std::string &text) {
-        if (!is_terminal_) return;
-        fmt::print(stderr, "\r\x1b[K{}", text);
-        is_shown_ = true;
-    }
-    void clear() {
-        if (std::exchange(is_shown_, false)) fmt::print(stderr, "\r\x1b[K");
-    }
-
-  private:
-    bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
-    bool is_shown_ = false;
-};
 
 /// What the daemon says at one moment.
 struct Look {

@@ -62,6 +62,7 @@ int main(int argc, char **argv) {
     app.add_option("--timeout", session.timeout_s, "Seconds to wait for an answer")->check(CLI::Range(1u, 3600u))->capture_default_str();
     cli::add_service_commands(app, session);
     cli::add_backend_commands(app, session);
+    cli::add_node_commands(app, session);
     cli::add_config_commands(app, session);
     cli::add_state_commands(app, session);
     cli::add_status_commands(app, session);

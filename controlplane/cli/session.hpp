@@ -30,6 +30,7 @@ class Session {
 
     /// Connected at the first call, with the options as parsed.
     [[nodiscard]] api::Client &client();
+    void disconnect() { client_.reset(); }
 
     /// `fairlead: ...` on stderr, and the exit code that goes with it.
     void fail(const api::CallFailure &failure);
@@ -54,6 +55,7 @@ void add_force_option(CLI::App &command, bool &is_forced, const std::string &wha
 void add_service_commands(CLI::App &app, Session &session);
 void add_backend_commands(CLI::App &app, Session &session);
 void add_config_commands(CLI::App &app, Session &session);
+void add_node_commands(CLI::App &app, Session &session);
 void add_state_commands(CLI::App &app, Session &session);
 void add_status_commands(CLI::App &app, Session &session);
 

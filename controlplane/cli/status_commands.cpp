@@ -26,6 +26,8 @@ void print_status(const v1::StatusReply &status) {
     }
     fmt::print("generation  desired {}, running {}\n", status.generation(),
                dataplane.is_connected() ? std::to_string(dataplane.generation()) : "unknown");
+    if (status.node().is_managed())
+        fmt::print("node        {}{}\n", status.node().state(), status.node().reason().empty() ? "" : "; last: " + status.node().reason());
     Table table({"SERVICE", ">BACKENDS", ">TAKING", ">UNRESOLVED", ">OPENED", ">ROWS", "ROWS-DIGEST", ">SETS", "HISTORY-DIGEST"});
     for (const auto &service : status.services())
         table.add({service.name(), std::to_string(service.backends()), std::to_string(service.backends_taking()),

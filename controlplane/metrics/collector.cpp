@@ -229,6 +229,13 @@ void render_health(std::vector<MetricFamily> &families, const HealthSample &samp
     for (Family *family : {&up, &transitions, &probes, &kept}) families.push_back(family->take());
 }
 
+void render_node(std::vector<MetricFamily> &families, const node::Standing &node) {
+    Family state(kGauge, "fairlead_node_state", "How this node stands to the site's routing: 1 for the state that it is in.");
+    if (node.is_managed)
+        for (const std::string_view name : node::kStateNames) state.add(name == name_of(node.state) ? 1.0 : 0.0, {{"state", std::string(name)}});
+    families.push_back(state.take());
+}
+
 /// A family without metrics is left out: some scrapers take its bare HELP line for an error.
 std::vector<MetricFamily> without_empty(std::vector<MetricFamily> families) {
     std::erase_if(families, [](const MetricFamily &family) { return family.metric.empty(); });
@@ -245,6 +252,7 @@ std::vector<MetricFamily> render(const Sample &sample) {
     Family up(kGauge, "fairlead_dataplane_up", "Whether the dataplane can be reached.");
     up.add(sample.up ? 1.0 : 0.0);
     families.push_back(up.take());
+    render_node(families, sample.node);
     render_health(families, sample.health);
     if (!sample.up) return without_empty(std::move(families));
 

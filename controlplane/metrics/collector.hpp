@@ -13,7 +13,7 @@
 namespace fairlead::metrics {
 
 /// Pure: one sample in, the families out. Without a dataplane they are only `fairlead_dataplane_up 0`,
-/// the build and the backends' health: a counter that is absent and comes back at zero is a reset that Prometheus understands.
+/// the build, the node's state and the backends' health: a counter that is absent and comes back at zero is a reset that Prometheus understands.
 [[nodiscard]] std::vector<prometheus::MetricFamily> render(const Sample &sample);
 
 /// Takes a sample at each scrape.

@@ -77,6 +77,11 @@ void Statistics::set_health(std::shared_ptr<const HealthDirectory> directory, st
     tally_ = std::move(tally);
 }
 
+void Statistics::set_node(const node::Standing &standing) {
+    const std::lock_guard lock(mutex_);
+    node_ = standing;
+}
+
 HealthSample Statistics::health_sample() const {
     HealthSample sample;
     if (!health_) return sample;
@@ -97,6 +102,7 @@ Sample Statistics::sample() {
     follow_dataplane();
     Sample sample;
     sample.health = health_sample();
+    sample.node = node_;
     sample.down_reason = down_reason_;
     if (!down_reason_.empty()) return sample;
 

@@ -17,6 +17,7 @@
 
 #include "controlplane/error.hpp"
 #include "controlplane/health/tally.hpp"
+#include "controlplane/node/standing.hpp"
 #include "controlplane/publish/counters_reader.hpp"
 
 namespace fairlead::metrics {
@@ -73,10 +74,11 @@ struct BackendSample {
     publish::SlotCounters counters;
 };
 
-/// Everything at about one instant. When `up` is false the rest is empty, but for the health.
+/// Everything at about one instant. When `up` is false the rest is empty, but for the health and the node.
 struct Sample {
     bool up = false;
     HealthSample health;
+    node::Standing node;
     std::string down_reason;
     wire::CountersHeader dataplane{};
     std::vector<wire::PortCounters> ports;              ///< in the order of --port
@@ -96,6 +98,9 @@ class Statistics {
 
     /// What health checks have found, and who counts them.
     void set_health(std::shared_ptr<const HealthDirectory> directory, std::shared_ptr<const health::Tally> tally);
+
+    /// How this node stands to the site's routing.
+    void set_node(const node::Standing &standing);
 
     [[nodiscard]] Sample sample();
 
@@ -117,6 +122,7 @@ class Statistics {
     std::string down_reason_;                              ///< empty: counters_ is of a running dataplane
     std::shared_ptr<const HealthDirectory> health_;        ///< null: none was given
     std::shared_ptr<const health::Tally> tally_;           ///< null: none was given
+    node::Standing node_;
     Tenancies<publish::ServiceCounters> services_;
     Tenancies<publish::SlotCounters> slots_;
 };

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -33,6 +34,7 @@ std::size_t size_from_dataplane(std::uint16_t type) {
     case wire::kControlAdopted: return sizeof(wire::ControlAdopted);
     case wire::kControlRefused: return sizeof(wire::ControlRefused);
     case wire::kControlCounters: return sizeof(wire::ControlCounters);
+    case wire::kControlStopping: return sizeof(wire::ControlStopping);
     default: return 0;
     }
 }
@@ -168,6 +170,13 @@ std::expected<wire::ControlHello, SocketFailure> ControlSocket::receive_hello(co
         return fail(fmt::format("it reads snapshots of ABI {}, this program writes ABI {}: install both of one version",
                                 hello.snapshot_abi, static_cast<int>(wire::kSnapshotAbi)));
     return hello;
+}
+
+Descriptor ControlSocket::peer_process() const {
+    ucred peer{};
+    socklen_t size = sizeof(peer);
+    if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return {};
+    return Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
 }
 
 bool ControlSocket::is_quiet() const {

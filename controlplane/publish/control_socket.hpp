@@ -70,6 +70,10 @@ class ControlSocket {
 
     [[nodiscard]] int descriptor() const { return socket_.get(); }
 
+    /// Of the process that listens at the other end: readable when that has ended. None where it is not to be seen from
+    /// here, or has ended already.
+    [[nodiscard]] Descriptor peer_process() const;
+
   private:
     explicit ControlSocket(Descriptor socket) : socket_(std::move(socket)) {}
     [[nodiscard]] std::expected<void, SocketFailure> send_bytes(std::span<const std::byte> message, int descriptor,

@@ -72,6 +72,7 @@ constexpr Expected kExpected[] = {
     {kControlSegment, sizeof(ControlSegment), 1},
     {kControlPublish, sizeof(ControlPublish), 1},
     {kControlGetCounters, sizeof(ControlGetCounters), 0},
+    {kControlStop, sizeof(ControlStop), 0},
 };
 
 } // namespace
@@ -168,7 +169,7 @@ ControlServer::ControlServer(std::filesystem::path path, Descriptor listener, Ad
 
 ControlServer::ControlServer(ControlServer &&other) noexcept
     : path_(std::exchange(other.path_, {})), listener_(std::move(other.listener_)), adoption_(other.adoption_),
-      facts_(other.facts_), peers_(std::move(other.peers_)) {}
+      facts_(other.facts_), peers_(std::move(other.peers_)), is_asked_to_stop_(other.is_asked_to_stop_) {}
 
 ControlServer::~ControlServer() {
     if (!path_.empty()) ::unlink(path_.c_str());
@@ -185,7 +186,7 @@ bool ControlServer::serve(int wake, int timeout_ms) {
         peer = keep ? std::next(peer) : peers_.erase(peer);
     }
     if (polled[1].revents != 0) accept_peer();
-    return polled[0].revents != 0;
+    return polled[0].revents != 0 || is_asked_to_stop_;
 }
 
 void ControlServer::accept_peer() {
@@ -232,6 +233,7 @@ bool ControlServer::answer(Peer &peer, const Message &message) {
     switch (message.as<ControlHeader>().type) {
     case kControlSegment: return take_segment(peer, message);
     case kControlPublish: return take_publication(peer, message);
+    case kControlStop: return take_stop(peer);
     default: return send_counters(peer);
     }
 }
@@ -256,6 +258,11 @@ bool ControlServer::send_counters(Peer &peer) {
     auto counters = make_message<ControlCounters>(kControlCounters);
     counters.size = facts_.counters_size;
     return send_message(peer.socket.get(), counters, facts_.counters_descriptor);
+}
+
+bool ControlServer::take_stop(Peer &peer) {
+    is_asked_to_stop_ = true;
+    return send_message(peer.socket.get(), make_message<ControlStopping>(kControlStopping));
 }
 
 bool ControlServer::send_refusal(Peer &peer, u64 generation, u64 segment_id, const core::Refusal &reason) {

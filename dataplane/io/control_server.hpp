@@ -38,10 +38,11 @@ class ControlServer {
     ~ControlServer(); ///< removes the socket
 
     /// Waits up to timeout_ms (-1: for ever) for peers or for `wake`, and serves what has come.
-    /// @param wake a descriptor of the caller's. True: it has become readable.
+    /// @param wake a descriptor of the caller's. True: it has become readable, or a peer has asked to stop.
     [[nodiscard]] bool serve(int wake, int timeout_ms);
 
     [[nodiscard]] std::size_t peer_count() const { return peers_.size(); }
+    [[nodiscard]] bool is_asked_to_stop() const { return is_asked_to_stop_; }
 
   private:
     struct Peer {
@@ -59,6 +60,7 @@ class ControlServer {
     [[nodiscard]] bool take_segment(Peer &peer, const Message &message);
     [[nodiscard]] bool take_publication(Peer &peer, const Message &message);
     [[nodiscard]] bool send_counters(Peer &peer);
+    [[nodiscard]] bool take_stop(Peer &peer);
     [[nodiscard]] bool send_refusal(Peer &peer, wire::u64 generation, wire::u64 segment_id, const core::Refusal &reason);
 
     std::filesystem::path path_;
@@ -66,6 +68,7 @@ class ControlServer {
     Adoption *adoption_;
     Facts facts_;
     std::list<Peer> peers_; ///< longest connected first
+    bool is_asked_to_stop_ = false;
 };
 
 } // namespace fairlead::io

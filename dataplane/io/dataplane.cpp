@@ -279,7 +279,7 @@ Result<void> run_dataplane(const Options &options) {
     }
     service_notifier.ends();
     if (*copy) (*copy)->follow(store);
-    spdlog::info("ends");
+    spdlog::info("ends{}", server->is_asked_to_stop() ? ", as its control socket was told" : "");
     return {};
 }
 

@@ -7,7 +7,7 @@
 
 namespace fairlead::io {
 
-/// Runs until SIGTERM or SIGINT. The error is one line: what it lacks to start, with what it needs and what it has.
+/// Runs until SIGTERM, SIGINT or a Stop on the control socket. The error is one line: what it lacks to start, with what it needs and what it has.
 [[nodiscard]] Result<void> run_dataplane(const Options &options);
 
 } // namespace fairlead::io

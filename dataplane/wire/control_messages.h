@@ -9,6 +9,8 @@
  *   dataplane -> peer     Adopted | Refused                  one for each Publish, and for a Segment that is refused
  *   peer -> dataplane     GetCounters
  *   dataplane -> peer     Counters + 1 descriptor            the counters' memory file, read-only
+ *   peer -> dataplane     Stop                               end as by SIGTERM
+ *   dataplane -> peer     Stopping                           at once; the connection's end follows, when it has ended
  *
  * The dataplane holds the segments that the running generation names and those sent on this connection since;
  * after a new connection everything is sent again. A message of the wrong magic, version, type or
@@ -35,6 +37,8 @@ enum ControlType {
     kControlRefused = 5,
     kControlGetCounters = 6,
     kControlCounters = 7,
+    kControlStop = 8,
+    kControlStopping = 9,
 };
 
 struct ControlHeader {
@@ -84,6 +88,14 @@ struct ControlGetCounters {
 struct ControlCounters {
     struct ControlHeader header;
     u64 size;              /* bytes to map */
+};
+
+struct ControlStop {
+    struct ControlHeader header;
+};
+
+struct ControlStopping {
+    struct ControlHeader header;
 };
 
 FAIRLEAD_WIRE_ASSERT(sizeof(struct ControlHeader) == 16, "control header is 16 bytes");

@@ -13,7 +13,12 @@ balancer:
 ${2:+  seed: $2
 }services: []
 END
+    # What a site does by birdc or keepalived: the router's probe takes a balancer out that has this file.
+    printf '%s\n' --on-withdraw "/usr/bin/touch $(no_route_file "$host")" \
+        --on-announce "/usr/bin/rm -f $(no_route_file "$host")" >"$directory/fairleadd.options"
 }
+
+no_route_file() { echo "$(host_directory "$1")/run/no-route"; }
 
 start_dataplane() {
     local host=$1 worker ports=() options
@@ -33,10 +38,11 @@ start_dataplane() {
 dataplane_listens() { [ -S "$(host_directory "$1")/run/dataplane.sock" ]; }
 
 start_fairleadd() {
-    local directory
+    local directory options
     directory=$(host_directory "$1")
+    mapfile -t options <"$directory/fairleadd.options"      # a word a line
     launch "$1" fairleadd "$programs/fairleadd" --config "$directory/fairlead.yaml" \
-        --state-dir "$directory/state" --runtime-dir "$directory/run"
+        --state-dir "$directory/state" --runtime-dir "$directory/run" "${options[@]}"
 }
 
 fairleadd_answers() {

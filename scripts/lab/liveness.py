@@ -6,6 +6,7 @@ A balancer is alive when each of these answers within a probe's time:
   - its host, by ICMP echo over the link (what BFD tells a real router);
   - its dataplane, which must run a generation: the Hello on its control socket (what tells a real balancer's BGP speaker
     to announce the VIPs).
+One that has its file of withdrawal (what tells a real balancer's BGP speaker to withdraw them) is taken out at once.
 Three probes in a row without an answer take it out (after about half a second at the default interval), one with an answer puts it back.
 The last next hop stays: without any, packets would be lost just the same, and connections refused on top.
 """
@@ -125,11 +126,11 @@ class Watch:
 
     def __init__(self, options):
         self.interval = options.interval
-        self.targets = [(name, addresses.split(","), path)
-                        for name, addresses, path in (target.split("=", 2) for target in options.target)]
+        self.targets = [(name, addresses.split(","), path, withdrawal)
+                        for name, addresses, path, withdrawal in (target.split("=", 3) for target in options.target)]
         self.routes = Routes(options.network, options.ecmp)
         self.state_file = options.state_file
-        self.alive = {name: False for name, _, _ in self.targets}
+        self.alive = {name: False for name, *_ in self.targets}
         self.lock = threading.Lock()
 
     def report(self, name, alive, note):
@@ -137,7 +138,7 @@ class Watch:
             if self.alive[name] == alive:
                 return
             now = {**self.alive, name: alive}
-            self.routes.set([address for other, addresses, _ in self.targets if now[other] for address in addresses])
+            self.routes.set([address for other, addresses, *_ in self.targets if now[other] for address in addresses])
             self.alive = now     # after the routes: if they could not be set, the next probe tries again
             print(f"{time.monotonic():.3f} {name} {'up' if alive else 'down'}: {note}; "
                   f"next hops: {', '.join(self.routes.current) or 'none'}", flush=True)
@@ -146,7 +147,7 @@ class Watch:
                 json.dump({"alive": self.alive, "next_hops": self.routes.current}, file)
             os.replace(self.state_file + ".new", self.state_file)
 
-    def follow(self, number, name, addresses, path):
+    def follow(self, number, name, addresses, path, withdrawal):
         hosts = {}
         failures = 0
         last_good = time.monotonic()
@@ -161,7 +162,9 @@ class Watch:
             except Exception as error:  # pylint: disable=broad-except
                 trouble = f"its probe fails ({error!r})"
             try:
-                if not trouble:
+                if os.path.exists(withdrawal):
+                    self.report(name, False, "withdrawn")
+                elif not trouble:
                     failures = 0
                     last_good = started
                     self.report(name, True, "answers")
@@ -188,8 +191,8 @@ def main():
     parser.add_argument("--ecmp", choices=["resilient", "plain"], default="resilient")
     parser.add_argument("--interval", type=float, default=0.15, help="seconds between probes")
     parser.add_argument("--state-file", required=True, help="where to write what is alive, as JSON")
-    parser.add_argument("--target", action="append", required=True, metavar="NAME=ADDRESS[,ADDRESS]...=SOCKET",
-                        help="a balancer; an empty SOCKET asks its host alone")
+    parser.add_argument("--target", action="append", required=True, metavar="NAME=ADDRESS[,ADDRESS]...=SOCKET=FILE",
+                        help="a balancer; an empty SOCKET asks its host alone, FILE is that of its withdrawal")
     Watch(parser.parse_args()).run()
 
 

@@ -11,7 +11,7 @@ start_liveness() {
         done
         socket=$(host_directory "$balancer")/run/dataplane.sock
         [ "$programs" != none ] || socket=''
-        targets+=(--target "$balancer=$(IFS=,; echo "${addresses[*]}")=$socket")
+        targets+=(--target "$balancer=$(IFS=,; echo "${addresses[*]}")=$socket=$(no_route_file "$balancer")")
     done
     launch router liveness /usr/bin/python3 "$lab_scripts/liveness.py" --network "$kVipNetwork" --ecmp "$ecmp" \
         --state-file "$(host_directory router)/liveness.json" "${targets[@]}"

@@ -268,6 +268,28 @@ test_connection() {
 }
 is_restarted() { [ "$(restarts_of "$1")" = "$2" ] && is_active "$1"; }
 
+# As docs/bare-metal.md has it, with commands that need what the unit's sandbox must leave: a program, netlink, CAP_NET_ADMIN.
+test_node() {
+    inside sh -c 'echo "FAIRLEADD_OPTIONS=\"--on-withdraw '"'/usr/sbin/ip route flush table 100'"' --on-announce '"'/usr/sbin/ip route replace blackhole 198.51.100.0/24 table 100'"'\"" >/etc/fairlead/fairleadd.env'
+    inside systemctl restart fairleadd
+    check "the node is announced by its command" inside runuser -u alice -- fairlead node announce
+    check "... which may change routes" is_routed
+    check "a drain ends well" inside runuser -u alice -- fairlead node drain --quiet-for 2s
+    check "... and takes the route away" fails is_routed
+    check "both services end" wait_until 10 are_stopped
+    check "... the dataplane with 0" same "$(property fairlead-dataplane Result) $(property fairlead-dataplane ExecMainStatus)" "success 0"
+    check "... fairleadd with 0" same "$(property fairleadd Result) $(property fairleadd ExecMainStatus)" "success 0"
+    check "... and neither is started again" are_stopped
+    inside systemctl start fairlead-dataplane fairleadd
+    check "started again they agree" wait_until 10 agree
+    check "... the connection goes on" answers
+    check "... but the node does not announce itself" same "$(inside fairlead status -o json | jq -r .node.state)" withdrawn
+    check "... until it is told to" inside fairlead node announce
+    check "... and is routed again" is_routed
+}
+is_routed() { inside ip route show table 100 | grep -q 198.51.100.0/24; }
+are_stopped() { ! is_active fairlead-dataplane && ! is_active fairleadd; }
+
 test_end() {
     inside systemctl enable fairlead-dataplane fairleadd fairlead-backend@eth0 >/dev/null 2>&1
     check "remove" inside sh -c 'dpkg --remove fairlead fairlead-backend >/dev/null 2>&1'
@@ -296,5 +318,6 @@ test_host
 test_access
 test_reload
 test_connection
+test_node
 test_end
 finish

@@ -2,7 +2,9 @@
 /// The API over its real socket, with a controller behind it and no dataplane.
 #include "controlplane/api/server.hpp"
 
+#include <algorithm>
 #include <fstream>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "controlplane/api/client.hpp"
 #include "controlplane/api/convert.hpp"
 #include "controlplane/publish/descriptor.hpp"
+#include "tests/unit/node/site.hpp"
 #include "tests/unit/publish/dataplane_end.hpp"
 #include "tests/unit/state/sample_config.hpp"
 #include "tests/unit/state/sample_options.hpp"
@@ -40,7 +43,7 @@ class ServerTest : public ::testing::Test {
             if (!lock) return std::unexpected(std::move(lock.error()));
             lock_.emplace(std::move(*lock));
         }
-        return Server::start(*lock_, "no-such-group", *controller_, statistics_);
+        return Server::start(*lock_, "no-such-group", *controller_, statistics_, node_);
     }
     [[nodiscard]] std::string socket_path() const { return directory_.file("api.sock"); }
     [[nodiscard]] publish::Descriptor connect_raw() const {
@@ -52,10 +55,19 @@ class ServerTest : public ::testing::Test {
         return peer;
     }
 
+    /// The site's, but that statistics are told, as fairleadd's are.
+    [[nodiscard]] node::Surroundings surroundings() {
+        auto surroundings = site_.surroundings();
+        surroundings.changed = [this](const node::Standing &standing) { statistics_->set_node(standing); };
+        return surroundings;
+    }
+
     publish::testing::TemporaryDirectory directory_;
     std::shared_ptr<metrics::Statistics> statistics_ = std::make_shared<metrics::Statistics>(
         std::make_shared<publish::CountersReader>(directory_.file("dataplane.sock")));
     std::unique_ptr<state::Controller> controller_;
+    node::testing::Site site_;
+    node::Node node_{site_.commands(), node::WithdrawnMark(directory_.file("withdrawn")), surroundings()};
     std::optional<SocketLock> lock_;
 };
 
@@ -346,6 +358,107 @@ TEST_F(ServerTest, AThousandConnectionsHalfMessagesAndAGiantOneHarmNobody) {
     EXPECT_EQ(controller_->view()->config, config_with(2));
     // The client's 64 MiB are this process's own: twice, as text and as message.
     EXPECT_LT(resident_kib() - before_kib, 400 << 10);
+}
+
+TEST_F(ServerTest, TheDaemonsProcessIsKnownByItsSocket) {
+    Client client(socket_path(), std::chrono::seconds(10));
+    EXPECT_FALSE(client.daemon_process()) << "nobody listens";
+    const auto server = start();
+    const publish::Descriptor process = client.daemon_process();
+    ASSERT_TRUE(process);
+    std::ifstream facts("/proc/self/fdinfo/" + std::to_string(process.get()));
+    const std::string text{std::istreambuf_iterator<char>(facts), {}};
+    EXPECT_NE(text.find("Pid:\t" + std::to_string(::getpid()) + "\n"), std::string::npos) << text;
+}
+
+TEST_F(ServerTest, ADrainTellsItsProgressAndItsEnd) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    std::vector<v1::NodeProgress> words;
+    const auto tell = [&words](const v1::NodeProgress &word) { words.push_back(word); };
+    v1::NodeDrainRequest request;
+    request.set_quiet_for_s(5);
+    const auto drained = client.node_drain(request, tell, {});
+    ASSERT_TRUE(drained) << drained.error().error.format();
+    ASSERT_GE(words.size(), 10u) << "a look each half a second";
+    EXPECT_EQ(words.front().phase(), v1::NodeProgress::PHASE_WITHDRAWING);
+    EXPECT_EQ(words.front().text(), node::testing::Site::kWithdraw);
+    EXPECT_EQ(words[1].phase(), v1::NodeProgress::PHASE_WAITING);
+    EXPECT_EQ(words[1].connections(), 7u);
+    EXPECT_EQ(words[words.size() - 2].phase(), v1::NodeProgress::PHASE_STOPPING);
+    EXPECT_EQ(words.back().phase(), v1::NodeProgress::PHASE_DONE);
+    EXPECT_EQ(site_.dataplane_stops, 1);
+    EXPECT_EQ(site_.self_stops, 1);
+    EXPECT_EQ(site_.seconds(), 5);
+}
+
+TEST_F(ServerTest, ADrainThatIsRefusedSaysWhyAsAnyCall) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    site_.command_end = std::unexpected(error_of("/usr/sbin/birdc: exit status 1: no such protocol"));
+    const auto refused = client.node_drain({}, [](const v1::NodeProgress &) {}, {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, CallFailure::Kind::kRefused);
+    EXPECT_EQ(refused.error().error.field, "--on-withdraw");
+    EXPECT_TRUE(refused.error().error.what.starts_with("/usr/sbin/birdc: exit status 1: no such protocol; ")) << refused.error().error.what;
+
+    v1::NodeDrainRequest endless;
+    endless.set_deadline_s(~0u);
+    const auto wrong = client.node_drain(endless, [](const v1::NodeProgress &) {}, {});
+    ASSERT_FALSE(wrong);
+    EXPECT_EQ(wrong.error().error.field, "deadline");
+    EXPECT_EQ(site_.ran.size(), 1u) << "a wrong request runs nothing";
+}
+
+TEST_F(ServerTest, AClientThatLeavesEndsItsDrainAndNothingIsStopped) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    site_.packets_per_second_withdrawn = 500;
+    site_.has_real_pauses = true;
+    std::stop_source source;
+    int words = 0;
+    v1::NodeDrainRequest request;
+    request.set_deadline_s(86400);
+    const auto left = client.node_drain(request, [&](const v1::NodeProgress &) { if (++words == 5) source.request_stop(); }, source.get_token());
+    ASSERT_FALSE(left);
+    for (int i = 0; i < 1000 && node_.standing().state != node::State::kWithdrawn; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_EQ(node_.standing().state, node::State::kWithdrawn);
+    EXPECT_EQ(site_.dataplane_stops + site_.self_stops, 0);
+    site_.has_real_pauses = false;
+
+    const auto status = client.status();
+    ASSERT_TRUE(status);
+    EXPECT_TRUE(status->node().is_managed());
+    EXPECT_EQ(status->node().state(), "withdrawn");
+    EXPECT_GE(status->node().since_unix_s(), 1'700'000'000u);
+    EXPECT_NE(status->node().reason().find("whoever waited is gone"), std::string::npos);
+    EXPECT_NE(std::ranges::find(status->warnings(), "this node is out of routing; fairlead node announce puts it back"), status->warnings().end());
+
+    std::vector<v1::NodeProgress> said;
+    ASSERT_TRUE(client.node_announce([&said](const v1::NodeProgress &word) { said.push_back(word); }, {}));
+    ASSERT_EQ(said.size(), 2u);
+    EXPECT_EQ(said[0].phase(), v1::NodeProgress::PHASE_ANNOUNCING);
+    EXPECT_EQ(said[1].phase(), v1::NodeProgress::PHASE_DONE);
+    EXPECT_EQ(client.status()->node().state(), "announced");
+}
+
+TEST_F(ServerTest, ADrainEndsWhenFairleaddDoes) {
+    auto server = start();
+    site_.packets_per_second_withdrawn = 500;
+    site_.has_real_pauses = true;
+    std::atomic<bool> has_begun = false;
+    std::thread ending([&] {
+        while (!has_begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        node_.end();
+        server->reset();
+    });
+    Client client(socket_path(), std::chrono::seconds(10));
+    v1::NodeDrainRequest request;
+    request.set_deadline_s(86400);
+    const auto ended = client.node_drain(request, [&](const v1::NodeProgress &) { has_begun = true; }, {});
+    ending.join();
+    ASSERT_FALSE(ended);
+    EXPECT_NE(ended.error().error.format().find("fairleadd ends: the node stays withdrawn"), std::string::npos) << ended.error().error.format();
 }
 
 TEST_F(ServerTest, ManyClientsAtOnceAreAllServed) {

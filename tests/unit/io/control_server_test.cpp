@@ -114,6 +114,39 @@ TEST_F(ControlServerTest, HandsOutTheCounters) {
     ::munmap(base, counters_->size());
 }
 
+TEST_F(ControlServerTest, AStopIsAnsweredAndEndsTheServing) {
+    const auto other = connect();
+    const auto client = connect();
+    ASSERT_TRUE(client.send(message_of<ControlStop>(kControlStop)));
+    const auto reply = client.receive();
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->type(), kControlStopping);
+    EXPECT_EQ(reply->bytes.size(), sizeof(ControlStopping));
+    thread_.join(); // serve() has returned, though nobody has woken it
+    EXPECT_TRUE(server_->is_asked_to_stop());
+    thread_ = std::thread([] {});
+}
+
+TEST_F(ControlServerTest, AStopOfTheWrongShapeStopsNothing) {
+    const auto with_descriptor = connect();
+    const int descriptor[] = {end_.get()};
+    ASSERT_TRUE(with_descriptor.send(message_of<ControlStop>(kControlStop), descriptor));
+    expect_ended(with_descriptor);
+    const auto longer = connect();
+    auto message = message_of<ControlPublish>(kControlStop); // right in itself, but longer than a Stop
+    ASSERT_TRUE(longer.send(message));
+    expect_ended(longer);
+    const auto of_another_version = connect();
+    auto stop = message_of<ControlStop>(kControlStop);
+    ++stop.header.version;
+    ASSERT_TRUE(of_another_version.send(stop));
+    expect_ended(of_another_version);
+    const auto of_the_dataplane = connect();
+    ASSERT_TRUE(of_the_dataplane.send(message_of<ControlStopping>(kControlStopping)));
+    expect_ended(of_the_dataplane);
+    EXPECT_FALSE(server_->is_asked_to_stop());
+}
+
 TEST_F(ControlServerTest, AdoptsAGenerationAndItsSuccessorWithoutUnchangedSegments) {
     const auto client = connect();
     SnapshotSample sample;

@@ -59,6 +59,18 @@ TEST_F(DataplaneTest, AnInterruptEndsItAsWell) {
     EXPECT_EQ(process.wait(), 0) << process.said();
 }
 
+TEST_F(DataplaneTest, AStopOnItsControlSocketEndsItAsWell) {
+    DataplaneProcess process(run_, {"--port", "null", "--workers", "2"});
+    const auto client = connect();
+    ASSERT_TRUE(client.send(message_of<wire::ControlStop>(wire::kControlStop)));
+    const auto reply = client.receive();
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->type(), wire::kControlStopping);
+    EXPECT_EQ(process.wait(), 0) << process.said();
+    EXPECT_FALSE(client.receive()) << "the connection ends with it";
+    EXPECT_FALSE(std::filesystem::exists(run_ / "dataplane.sock"));
+}
+
 TEST_F(DataplaneTest, ForwardsACaptureUnderItsGeneration) {
     const SnapshotSample sample;
     std::vector<FrameBytes> frames;

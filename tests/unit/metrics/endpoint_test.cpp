@@ -91,6 +91,17 @@ TEST_F(EndpointTest, ExportsTheHealthOfBackendsAlsoWithoutADataplane) {
     EXPECT_EQ(scraped["fairlead_dataplane_up"], "0");
 }
 
+TEST_F(EndpointTest, ExportsTheNodesStateWhereItIsManaged) {
+    end_.reset();
+    std::filesystem::remove(path_);
+    EXPECT_EQ(scrape()["fairlead_node_state{state=\"announced\"}"], "absent") << "no command decides it";
+    statistics_->set_node({.is_managed = true, .state = node::State::kDrained, .since_unix_s = 1, .reason = {}});
+    const Scrape drained = scrape();
+    EXPECT_EQ(drained.types.at("fairlead_node_state"), "gauge");
+    for (const std::string_view name : node::kStateNames)
+        EXPECT_EQ(drained["fairlead_node_state{state=\"" + std::string(name) + "\"}"], name == "drained" ? "1" : "0");
+}
+
 TEST_F(EndpointTest, ExportsWhatTheDataplaneCounted) {
     CountersFile file(2);
     file.seal();

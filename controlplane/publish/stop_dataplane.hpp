@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Ends the dataplane by its control socket, as SIGTERM would: connection tables and the last generation stay for the next.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <string>
+
+#include "controlplane/error.hpp"
+
+namespace fairlead::publish {
+
+/// Returns when the dataplane's process has ended. Waits at most `deadline`.
+/// Errors: there is none, it knows no such message (an older version), it has not ended in time.
+[[nodiscard]] std::expected<void, Error> stop_dataplane(const std::string &socket_path, std::chrono::milliseconds deadline);
+
+} // namespace fairlead::publish
