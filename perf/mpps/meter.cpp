@@ -100,7 +100,7 @@ class Meter {
     void launch(unsigned first, unsigned count);
     void pass(std::uint8_t tcp_flags);
     void run_round(Kind &kind);
-    void publish_until(Clock::time_point end);
+    void publish(Clock::time_point begin, Clock::time_point end);
     [[nodiscard]] std::uint64_t sum(wire::u64 wire::WorkerCounters::*counter) const;
     [[nodiscard]] std::uint64_t offered() const;
     [[nodiscard]] std::vector<Kind> kinds() const;
@@ -183,9 +183,9 @@ std::uint64_t Meter::offered() const {
 }
 
 /// Publishes at the rate asked for, and notes how long each generation takes to reach all workers.
-void Meter::publish_until(Clock::time_point end) {
+void Meter::publish(Clock::time_point begin, Clock::time_point end) {
     const auto period = std::chrono::nanoseconds(std::chrono::seconds(1)) / options_.updates_per_second;
-    for (auto next = Clock::now() + period / 2; next < end; next += period) { // half: as many before the first as after the last
+    for (auto next = begin + period / 2; next < end; next += period) { // half: as many before the first as after the last
         std::this_thread::sleep_until(next);
         adoption_->tidy();
         const auto released = generations_->publish_next();
@@ -205,9 +205,9 @@ void Meter::run_round(Kind &kind) {
     const std::uint64_t new_before = sum(&wire::WorkerCounters::connections_opened);
     const unsigned lane_count = kind.is_alone ? 1 : static_cast<unsigned>(lanes_.size());
     for (const auto &lane : lanes_) lane->plan(kind.pipeline);
-    const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds / options_.rounds));
+    const auto begin = Clock::now(), end = begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds / options_.rounds));
     launch(0, lane_count);
-    if (kind.is_updated) publish_until(end);
+    if (kind.is_updated) publish(begin, end);
     else std::this_thread::sleep_until(end);
     stop_.store(true, std::memory_order_relaxed);
     rte_eal_mp_wait_lcore();
