@@ -7,16 +7,15 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=packages.sh
 source "$root/scripts/packages.sh"
-# shellcheck source=debian/flags.sh
-source "$root/scripts/debian/flags.sh"
+# shellcheck source=flags.sh
+source "$root/scripts/flags.sh"
 
 usage() {
     cat <<'END'
-usage: scripts/build.sh [--cpu LEVEL] [--debug | --packaged | --sanitize address,undefined|thread] [--directory DIR]
+usage: scripts/build.sh [--cpu LEVEL] [--debug | --sanitize address,undefined|thread] [--directory DIR]
                         [--jobs N] [--no-install] [--configure-only] [TARGET...]
   --cpu LEVEL       -march for everything: x86-64-v3 (default) or native
   --debug           unoptimised, into build-debug/
-  --packaged        with the compiler's flags and the paths of the Debian packages, so that scripts/package.sh --from can take them
   --sanitize LIST   with sanitizers, into build-asan/ (address,undefined) or build-tsan/ (thread)
   --directory DIR   build there instead of build/
   --jobs N          compile N files at once (default: ninja's own)
@@ -26,13 +25,12 @@ usage: scripts/build.sh [--cpu LEVEL] [--debug | --packaged | --sanitize address
 END
 }
 
-cpu='' directory='' debug=no packaged=no sanitize='' install=yes compile=yes jobs=()
+cpu=x86-64-v3 directory='' debug=no sanitize='' install=yes compile=yes jobs=()
 targets=()
 while [ $# -gt 0 ]; do
     case $1 in
         --cpu) cpu=${2:?--cpu wants a level}; shift 2 ;;
         --debug) debug=yes; shift ;;
-        --packaged) packaged=yes; shift ;;
         --sanitize) sanitize=${2:?--sanitize wants a list}; shift 2 ;;
         --directory) directory=${2:?--directory wants a path}; shift 2 ;;
         --jobs) jobs=(-j "${2:?--jobs wants a number}"); shift 2 ;;
@@ -44,8 +42,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-options=()
-[ -z "$cpu" ] || options+=("-Dcpu=$cpu")
+options=("-Dcpu=$cpu")
 case $sanitize in
     '') default=$root/build ;;
     address,undefined) default=$root/build-asan ;;
@@ -59,8 +56,8 @@ if [ -n "$sanitize" ]; then
 elif [ "$debug" = yes ]; then
     default=$root/build-debug
     options+=(-Dbuildtype=debug)
-elif [ "$packaged" = yes ]; then
-    flags=$(packaged_options "$root")
+else
+    flags=$(release_options "$root")
     mapfile -t -O "${#options[@]}" options <<<"$flags"
 fi
 directory=${directory:-$default}
@@ -68,7 +65,7 @@ directory=${directory:-$default}
 [ "$install" = no ] || install_packages build
 if [ ! -f "$directory/build.ninja" ]; then
     meson setup "${options[@]}" "$directory" "$root"
-elif [ "${#options[@]}" -gt 0 ]; then
+else
     # Only what differs: `meson configure` makes the next ninja run configure again, even if nothing changed.
     for option in "${options[@]}"; do
         name=${option#-D}

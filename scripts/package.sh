@@ -13,7 +13,7 @@ usage() {
     cat <<'USAGE'
 usage: scripts/package.sh [--release NAME | --from BUILD] [--directory DIR] [--no-install] [--no-lint]
   --release NAME   for another release of Debian, such as trixie: in a root made by debootstrap, as root; else for this one
-  --from BUILD     of what scripts/build.sh --packaged has compiled in that directory, or compiles now; without debugging symbols
+  --from BUILD     of what scripts/build.sh has compiled in that directory, or compiles now; without debugging symbols
   --directory DIR  build there, packages in DIR/packages/ (build-package/, or build-package-NAME/ with --release)
   --no-install     never install packages that the build needs
   --no-lint        do not run lintian
@@ -113,11 +113,12 @@ prepare() {
     make_root "$directory/root" "$release" ${kPackages[build]} build-essential debhelper lintian scdoc
 }
 
-# What is installed, in BUILD; nothing where scripts/build.sh --packaged has just been.
+# What is installed, in BUILD; nothing where scripts/build.sh has just been.
 compile() {
     local targets
-    "$root/scripts/build.sh" --packaged --no-install --directory "$from" --configure-only
+    "$root/scripts/build.sh" --no-install --directory "$from" --configure-only
     from=$(cd "$from" && pwd)
+    meson configure "$from" -Ddpdk=enabled -Dcontrolplane=enabled -Dbpf=enabled -Dman=enabled
     mapfile -t targets < <(meson introspect "$from" --targets | jq -r --arg directory "$from/" '.[] | select(.installed) | .filename[] | ltrimstr($directory)')
     ninja -C "$from" "${targets[@]}"
 }

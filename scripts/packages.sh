@@ -4,13 +4,13 @@
 # Sourced by the other scripts; run by itself it installs the purposes it is given: scripts/packages.sh build run test
 
 declare -A kPackages=(
-    [build]="g++ meson ninja-build pkg-config clang llvm bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev
+    [build]="g++ dpkg-dev meson ninja-build pkg-config clang llvm bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev
              libdpdk-dev dpdk libcli11-dev libyaml-cpp-dev libgrpc++-dev libprotobuf-dev protobuf-compiler
              protobuf-compiler-grpc libfmt-dev libspdlog-dev prometheus-cpp-dev libmnl-dev nlohmann-json3-dev
              libgtest-dev libbenchmark-dev libcpp-httplib-dev libcurl4-openssl-dev libpcap-dev libsystemd-dev linux-libc-dev jq"
     [run]="iproute2 iputils-ping ethtool procps util-linux nginx haproxy curl jq python3"
     [test]="python3-scapy python3-matplotlib libclang-rt-14-dev gcc valgrind"
-    [package]="debhelper dpkg-dev lintian scdoc systemd debootstrap systemd-container"
+    [package]="debhelper lintian scdoc systemd debootstrap systemd-container"
     [vm]="qemu-system-x86 busybox-static kmod xz-utils pciutils iproute2"
     [perf]="wrk dpdk-dev libnginx-mod-stream valgrind python3-matplotlib"
 )

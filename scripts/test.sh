@@ -10,6 +10,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=packages.sh
 source "$root/scripts/packages.sh"
+# shellcheck source=wait.sh
+source "$root/scripts/wait.sh"
 
 readonly kPhases=(meson lab sanitizers package vm demo)
 usage() {
@@ -82,10 +84,13 @@ begin_compiling() {
         compile_sanitized thread "$root/build-tsan" threads' >"$results/compiling" 2>&1 </dev/null &
     compiler=$!
 }
+is_gone() { ! pgrep -s "$1" >/dev/null; }
 end_compiling() {
     [ -n "$compiler" ] || return 0
-    kill -- "-$compiler" 2>/dev/null || true
+    if [[ " $(jobs -rp | tr '\n' ' ') " == *" $compiler "* ]]; then kill -- "-$compiler" 2>/dev/null || true; fi
     wait "$compiler" 2>/dev/null || true
+    # Ninja ends its compilers by itself, and removes what they have not finished: before the next looks at it.
+    wait_until 30 is_gone "$compiler" || true
     compiler=''
 }
 
@@ -114,12 +119,8 @@ run_tap() {
 
 step "installing and building"
 install_packages build run test
-built_as=()
-if wants package; then
-    install_packages package
-    built_as=(--packaged)    # compiled once, for the tests and for the packages
-fi
-if ! "$root/scripts/build.sh" "${built_as[@]}"; then
+if wants package; then install_packages package; fi      # what is compiled now is packaged then, man pages included
+if ! "$root/scripts/build.sh"; then
     failed_step build "does not build"
     phases=()
 fi
