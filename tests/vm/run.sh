@@ -24,13 +24,11 @@ source "$here/kernel.sh"
 source "$here/machine.sh"
 
 limit=290     # seconds of a guest; scripts/test.sh gives a test five minutes
-# All cases go into two guests at once, since one keeps little more than one CPU busy: these into the first.
-readonly kFirstGuest=(01-memory 02-host 03-bind 05-forward 06-queues 12-unbind)
 mapfile -t all_cases < <(cd "$here/guest/cases" && printf '%s\n' *.sh | sed 's/\.sh$//')
 usage() {
     cat <<END
 usage: tests/vm/run.sh [--keep] [--console] [--shell] [--limit SECONDS] [--no-install] [CASE...]
-  CASE          without any, all, in two guests at once: ${all_cases[*]}
+  CASE          without any, all: ${all_cases[*]}
   --keep        keeps the run directory
   --console     shows the guest's console on standard error
   --shell       when the cases are done (without any, at once), a shell in the guest on this terminal; there is no limit of time
@@ -54,6 +52,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+[ "${#cases[@]}" -gt 0 ] || [ "$shell" = yes ] || cases=("${all_cases[@]}")
 if [ "$(id -u)" -ne 0 ]; then
     echo "ok - vm # SKIP needs root: it makes a network namespace with taps"
     exit 0
@@ -68,36 +67,6 @@ if [ "$built_for" = native ]; then
     echo "vm: $FAIRLEAD_PROGRAMS is built for this machine's CPU, the guest's has x86-64-v3; scripts/build.sh --cpu x86-64-v3 --directory DIR, FAIRLEAD_PROGRAMS=DIR/bin" >&2
     exit 2
 fi
-
-[ "$install" = no ] || install_packages run vm >&2
-
-guests=()
-# shellcheck disable=SC2317  # called by the trap
-end_guests() {
-    local status=$? guest
-    trap - EXIT
-    for guest in "${guests[@]}"; do kill -TERM -- "-$guest" 2>/dev/null || true; done
-    wait
-    exit "$status"
-}
-# run_in_two_guests : each a run of this script of its own, in a process group of its own.
-run_in_two_guests() {
-    local name guest second=() options=(--no-install --limit "$limit") status=0
-    [ "$keep" = no ] || options+=(--keep)
-    [ "$console" = no ] || options+=(--console)
-    for name in "${all_cases[@]}"; do [[ " ${kFirstGuest[*]} " == *" $name "* ]] || second+=("$name"); done
-    trap end_guests EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
-    setsid "$here/run.sh" "${options[@]}" "${kFirstGuest[@]}" &
-    guests+=("$!")
-    setsid "$here/run.sh" "${options[@]}" "${second[@]}" &
-    guests+=("$!")
-    for guest in "${guests[@]}"; do wait "$guest" || status=1; done
-    guests=()
-    exit "$status"
-}
-[ "${#cases[@]}" -gt 0 ] || [ "$shell" = yes ] || run_in_two_guests
 
 run='' relays=() terminal=''
 # shellcheck disable=SC2317  # called by the trap
@@ -117,6 +86,7 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+[ "$install" = no ] || install_packages run vm >&2
 prepare_kernel
 mkdir "$run/guest"
 : >"$run/tap"
@@ -139,7 +109,7 @@ if [ "$shell" = yes ]; then
 fi
 # Until the guest has ended, or its time is over.
 [ "$shell" = no ] || limit=infinity
-timeout --foreground "$limit" tail -n +1 -f -s 0.2 --pid="$machine_pid" "$run/tap" | sed -u '' || true     # whole lines: another guest may print, too
+timeout --foreground "$limit" tail -n +1 -f -s 0.2 --pid="$machine_pid" "$run/tap" || true
 status=0
 if kill -0 "$machine_pid" 2>/dev/null; then
     echo "not ok - vm: the guest did not end within $limit s"
