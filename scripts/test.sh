@@ -109,11 +109,11 @@ run_sanitized() {
 # belongs to a lab, whose guard ends it.
 bounded() { timeout --foreground --kill-after 30 "$@"; }
 
-# run_tap NAME COMMAND... : a lab test, shown as it runs; it has five minutes.
+# run_tap NAME SECONDS COMMAND... : a script that prints TAP, shown as it runs; it has so many seconds.
 run_tap() {
-    local name=$1 code=0
-    shift
-    bounded 300 "$@" 2>&1 | tee --ignore-interrupts "$results/$name.tap" || code=${PIPESTATUS[0]}
+    local name=$1 limit=$2 code=0
+    shift 2
+    bounded "$limit" "$@" 2>&1 | tee --ignore-interrupts "$results/$name.tap" || code=${PIPESTATUS[0]}
     echo "$code" >"$results/$name.exit"
 }
 
@@ -134,7 +134,7 @@ if wants lab; then
         # The first in order holds a rate for a minute, and has the machine to itself.
         if [ "$(basename "$test")" != af_xdp_rate_test.sh ] && [ -z "$compiler" ] && wants sanitizers; then begin_compiling; fi
         step "lab: $(basename "$test" _test.sh)"
-        run_tap "lab-$(basename "$test" _test.sh)" "$test"
+        run_tap "lab-$(basename "$test" _test.sh)" 300 "$test"
     done
     end_compiling
 fi
@@ -147,7 +147,7 @@ fi
 if wants package; then
     step "package: built, and installed in a fresh Debian"
     if "$root/scripts/package.sh" --no-install --from "$root/build"; then
-        run_tap package "$root/tests/package/package_test.sh"
+        run_tap package 300 "$root/tests/package/package_test.sh"
     else
         failed_step package "does not build, or lintian complains"
     fi
@@ -155,7 +155,7 @@ fi
 if wants vm; then
     step "vm: NICs in a guest of Debian's 6.1 kernel"
     install_packages vm
-    run_tap vm "$root/tests/vm/run.sh" --no-install
+    run_tap vm 600 "$root/tests/vm/run.sh" --no-install
 fi
 if wants demo; then
     step "demo"
