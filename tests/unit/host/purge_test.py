@@ -43,6 +43,7 @@ class Purge(ServerTest):
         self.assertIn("unbind --all", ran.stderr)
         self.assertEqual(self.there(), [])
         self.ok("unbind", "--all")  # as it says
+        self.server.settle()
         self.assertEqual(self.server.driver_of(NIC), "ixgbe")
 
     def test_without_bound_nics_it_says_nothing(self):
