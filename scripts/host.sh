@@ -47,6 +47,8 @@ source "$host_scripts/bind.sh"
 source "$host_scripts/unbind.sh"
 # shellcheck source=host/confirm.sh
 source "$host_scripts/confirm.sh"
+# shellcheck source=host/install.sh
+source "$host_scripts/install.sh"
 # shellcheck source=host/boot.sh
 source "$host_scripts/boot.sh"
 # shellcheck source=host/hugepages.sh

@@ -14,6 +14,7 @@ namespace fairlead::io {
 namespace {
 
 constexpr std::size_t kMegabyte = 1U << 20;
+constexpr std::size_t kGigabyte = 1U << 30;
 
 std::size_t megabytes_up(std::size_t bytes) { return (bytes + kMegabyte - 1) / kMegabyte; }
 
@@ -37,6 +38,19 @@ FreePages free_hugepages(const std::filesystem::path &directory) {
         if (pages != 0 && (found.page_bytes == 0 || page_kilobytes * 1024 < found.page_bytes)) found.page_bytes = page_kilobytes * 1024;
     }
     return found;
+}
+
+/// Of those of the size, free or not.
+std::size_t set_hugepage_bytes(const std::filesystem::path &directory, std::size_t page_bytes) {
+    std::size_t pages = 0;
+    std::ifstream(directory / fmt::format("hugepages-{}kB/nr_hugepages", page_bytes / 1024)) >> pages;
+    return pages * page_bytes;
+}
+
+/// The command that sets so many on the node that this many more are free; it takes what there shall be in all.
+std::string more_hugepages(std::size_t lacking, const MemorySupply &supply, unsigned node) {
+    const auto bytes = in_pages(supply.node_bytes_set[node] + lacking, supply.page_bytes);
+    return fmt::format("scripts/host.sh hugepages --node {} --memory {}M{}", node, bytes / kMegabyte, supply.page_bytes < kGigabyte ? "" : " --size 1G");
 }
 
 std::size_t available_bytes(const std::filesystem::path &procfs) {
@@ -68,8 +82,11 @@ MemorySupply MemorySupply::read(const std::filesystem::path &sysfs, const std::f
     MemorySupply supply{.hugepage_bytes_free = pages.bytes, .bytes_available = available_bytes(procfs)};
     if (pages.page_bytes != 0) supply.page_bytes = pages.page_bytes;
     if (const auto nodes = node_count(sysfs); nodes > 1)
-        for (unsigned node = 0; node < nodes; ++node)
-            supply.node_bytes_free.push_back(free_hugepages(sysfs / fmt::format("devices/system/node/node{}/hugepages", node)).bytes);
+        for (unsigned node = 0; node < nodes; ++node) {
+            const auto directory = sysfs / fmt::format("devices/system/node/node{}/hugepages", node);
+            supply.node_bytes_free.push_back(free_hugepages(directory).bytes);
+            supply.node_bytes_set.push_back(set_hugepage_bytes(directory, supply.page_bytes));
+        }
     return supply;
 }
 
@@ -83,9 +100,11 @@ Result<bool> choose_hugepages(HugepageUse use, const MemoryNeed &need, const Mem
                                need.nic ? ", or --hugepages off" : ", or --hugepages auto");
     };
     look(need.bytes(supply.page_bytes), supply.hugepage_bytes_free, "", "set vm.nr_hugepages");
-    for (unsigned node = 0; node < supply.node_bytes_free.size(); ++node)
-        look(need.bytes_on(static_cast<int>(node), supply.page_bytes), supply.node_bytes_free[node], fmt::format(" on NUMA node {}", node),
-             fmt::format("scripts/host.sh hugepages --node {}", node));
+    for (unsigned node = 0; node < supply.node_bytes_free.size(); ++node) {
+        const auto needed = need.bytes_on(static_cast<int>(node), supply.page_bytes);
+        const auto free = supply.node_bytes_free[node];
+        look(needed, free, fmt::format(" on NUMA node {}", node), more_hugepages(needed - std::min(needed, free), supply, node));
+    }
     if (use != HugepageUse::kOff && lack.empty()) return true;
     if (use == HugepageUse::kOn || (use == HugepageUse::kAuto && need.nic)) return std::unexpected(lack);
     if (const auto needed = need.bytes(1); supply.bytes_available < needed)

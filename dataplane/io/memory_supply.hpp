@@ -17,6 +17,7 @@ struct MemorySupply {
     std::size_t bytes_available = 0;
     std::size_t page_bytes = 2U << 20; ///< of the smallest hugepages that are free
     std::vector<std::size_t> node_bytes_free{}; ///< hugepages by NUMA node; empty: the machine has one node
+    std::vector<std::size_t> node_bytes_set{};  ///< the same, free or not, of those of page_bytes: what the kernel was told to keep
 
     /// @param sysfs, procfs where they are mounted.
     [[nodiscard]] static MemorySupply read(const std::filesystem::path &sysfs = "/sys",

@@ -62,10 +62,14 @@ Result<void> PciDevice::check_vfio(const MachineRoot &root) const {
     if (!fs::exists(container, error)) return refuse(fmt::format("needs {}, which is missing; modprobe vfio-pci", container.string()));
     if (group.empty()) return refuse("needs an IOMMU group, is in none; boot with intel_iommu=on or amd_iommu=on");
     auto path = root.devices / "vfio" / group;
-    if (const auto open_to_all = root.devices / "vfio" / ("noiommu-" + group); fs::exists(open_to_all, error)) path = open_to_all;
+    const auto unprotected = root.devices / "vfio" / ("noiommu-" + group);
+    const bool has_iommu = !fs::exists(unprotected, error);
+    if (!has_iommu) path = unprotected;
     const Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!file && errno == EBUSY) return refuse(fmt::format("needs {}, which another process has; is another dataplane running on it?", path.string()));
-    if (!file && (errno == EACCES || errno == EPERM)) return refuse(fmt::format("needs to read and write {}, may not; run as root, or chown it", path.string()));
+    if (!file && (errno == EACCES || errno == EPERM)) return refuse(fmt::format("needs to read and write {}, may not; {}", path.string(),
+                                                                                       has_iommu ? "run as root, or chown it"
+                                                                                                 : "without an IOMMU that takes CAP_SYS_RAWIO: run as root"));
     if (!file) return refuse(fmt::format("needs {}: {}", path.string(), std::strerror(errno)));
     vfio_group_status status{.argsz = sizeof(vfio_group_status), .flags = 0};
     if (::ioctl(file.get(), VFIO_GROUP_GET_STATUS, &status) != 0 || (status.flags & VFIO_GROUP_FLAGS_VIABLE) != 0) return {};

@@ -31,7 +31,8 @@ int common_node(std::span<const PortSpec> ports) {
     if (nodes.size() == 1) return *nodes.begin();
     nodes.erase(kNoNode);
     if (nodes.size() > 1)
-        spdlog::warn("the NICs are on NUMA nodes {}: workers serve those of the other node, too; run a dataplane on each, with its own --runtime-dir",
+        spdlog::warn("the NICs are on NUMA nodes {}: workers serve those of the other node, too; run a dataplane on each, with its own --runtime-dir, "
+                     "--state-directory and twin=NAME",
                      fmt::join(nodes, " and "));
     return kNoNode;
 }

@@ -77,7 +77,10 @@ check_iommu() {
     device=$(device_of "$1")
     group=$(link_name "$device/iommu_group")
     if [ "$driver" != vfio-pci ]; then check_uio "$1" "$group"; return; fi
-    if [ -z "$group" ]; then check_without_iommu "$1"; return; fi
+    # vfio's own mode without one needs CAP_SYS_RAWIO of the dataplane, and is not in Debian's kernel: uio does as much.
+    if [ -z "$group" ]; then
+        lack "$1: vfio-pci needs an IOMMU, this machine has none that is on: switch on VT-d or AMD-Vi in the firmware and boot with $(iommu_words); or say --driver uio_pci_generic"
+    fi
     for other in "$device/iommu_group/devices/"*; do
         other=${other##*/}
         [ "$other" != "$1" ] || continue
@@ -89,17 +92,6 @@ check_iommu() {
         [[ " ${addresses[*]} " != *" $other "* ]] || continue
         lack "$1: shares IOMMU group $group with $other ($other_driver$(interfaces_of "$other" | sed 's/^/, /' | tr -d '\n')), and vfio takes all of a group or none: bind $other too, or put the NIC into another slot"
     done
-}
-
-# check_without_iommu ADDRESS : vfio has a mode for that, which distributions leave out, Debian too: there it is uio, or an IOMMU.
-check_without_iommu() {
-    local mode=$host_root/sys/module/vfio/parameters/enable_unsafe_noiommu_mode is_on
-    is_on=$(read_value "$mode")
-    case $is_on in
-        Y | 1) complain "WARNING: $1: without an IOMMU the NIC may write anywhere in memory, and a program that drives it wrongly, too" ;;
-        N | 0) lack "$1: vfio-pci needs an IOMMU, this machine has none that is on: switch on VT-d or AMD-Vi in the firmware and boot with $(iommu_words); or, without its protection: echo 1 >$mode" ;;
-        *) lack "$1: vfio-pci needs an IOMMU, this machine has none that is on: switch on VT-d or AMD-Vi in the firmware and boot with $(iommu_words); or say --driver uio_pci_generic (vfio's no-iommu mode is not built into Debian's kernel)" ;;
-    esac
 }
 
 # check_uio ADDRESS GROUP : what the kernel would answer with an I/O error, or the dataplane with silence.
@@ -114,8 +106,8 @@ check_uio() {
     [ -n "$2" ] || return 0
     kind=$(read_value "$device/iommu_group/type")
     case $kind in
-        identity | '') complain "WARNING: $1: vfio-pci would do here, and keep the NIC to the dataplane's memory; uio_pci_generic does not" ;;
-        *) lack "$1: uio_pci_generic needs memory as it is, but the IOMMU translates it (group $2 is of type $kind): use vfio-pci, or boot with iommu=pt" ;;
+        identity) complain "WARNING: $1: vfio-pci would do here, and keep the NIC to the dataplane's memory; uio_pci_generic does not" ;;
+        DMA | DMA-FQ) lack "$1: uio_pci_generic needs memory as it is, but the IOMMU translates it (group $2 is of type $kind): use vfio-pci, or boot with iommu=pt" ;;
     esac
 }
 
@@ -147,7 +139,6 @@ load_module() {
 
 bind_all() {
     local module
-    if [ "${#to_bind[@]}" -eq 0 ] && ! wants_note bind "${addresses[@]}"; then say "nothing to do"; return; fi
     if [ "${#to_bind[@]}" -gt 0 ]; then
         if [ -n "${option[confirm-within]:-}" ]; then
             plan "setsid $host_sh bind --undo ${to_bind[*]}    # in ${option[confirm-within]} s, unless: $host_sh bind --confirm" \
@@ -159,6 +150,7 @@ bind_all() {
         for address in "${to_bind[@]}"; do plan_bind "$address"; done
     fi
     if [ -n "${option[persist]:-}" ]; then plan_notes; fi
+    if [ "${#plan_text[@]}" -eq 0 ]; then say "nothing to do"; return; fi
     say_plan
     [ "$dry_run" = no ] || return 0
 

@@ -2,11 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # What --persist notes in /etc/fairlead/host.conf, a line a command, and `boot`, which does it again. fairlead-host.service runs that
 # before the network is configured, so each NIC is noted with what it is (PCI ids and hardware address): where cards have been
-# moved, the address names another one, and that is not bound.
+# moved, the address names another one, and that is not bound. The unit's files are install.sh's.
 
 conf=$host_root/etc/fairlead/host.conf
-kUnit=fairlead-host.service
-kMountUnit=dev-hugepages1G.mount      # which it wants: it may not mount anything itself
 
 conf_lines() { grep -vE '^[[:space:]]*(#|$)' "$conf" 2>/dev/null || true; }
 is_noted() { grep -qxF -- "$1" <<<"$(conf_lines)"; }
@@ -22,17 +20,6 @@ identity_of() {
 
 note_of_nic() {
     echo "bind $1 --driver $driver --identity $(identity_of "$1")$([ "$really" -lt 2 ] || echo ' --really --really')"
-}
-# wants_note bind ADDRESS... : --persist is given, and one of them is not noted.
-wants_note() {
-    local word
-    [ -n "${option[persist]:-}" ] || return 1
-    local line
-    for word in "${@:2}"; do
-        line=$(note_of_nic "$word")
-        is_noted "$line" || is_pending "$line" || return 0
-    done
-    return 1
 }
 
 # Notes of NICs that are not confirmed yet wait for it.
@@ -82,39 +69,6 @@ remove_lines() {
     return 1
 }
 
-unit_directory=$host_root/etc/systemd/system
-packaged_unit() {
-    local directory
-    for directory in "$host_root/usr/lib" "$host_root/lib"; do
-        if [ -e "$directory/systemd/system/$kUnit" ]; then echo "$directory/systemd/system/$kUnit"; return; fi
-    done
-}
-
-plan_unit() {
-    local unit link=$unit_directory/multi-user.target.wants/$kUnit
-    unit=$(packaged_unit)
-    if [ -z "$unit" ] && [ ! -e "$unit_directory/$kUnit" ]; then
-        plan "sed s,^ExecStart=.*,'ExecStart=$host_sh boot', $host_scripts/../systemd/$kUnit >$unit_directory/$kUnit; cp $host_scripts/../systemd/$kMountUnit $unit_directory/" install_unit
-    fi
-    if [ ! -e "$link" ] && [ ! -L "$link" ]; then
-        plan "systemctl enable $kUnit" enable_unit "${unit:-$unit_directory/$kUnit}" "$link"
-    fi
-}
-install_unit() {
-    local said
-    if said=$({ mkdir -p "$unit_directory" && cp "$host_scripts/../systemd/$kMountUnit" "$unit_directory/" &&
-        sed "s,^ExecStart=.*,ExecStart=\"$host_sh\" boot," "$host_scripts/../systemd/$kUnit" >"$unit_directory/$kUnit"; } 2>&1); then return 0; fi
-    failure="cannot install $unit_directory/$kUnit: ${said##*: }"
-    return 1
-}
-# What `systemctl enable` does; that needs a running systemd in some versions, and knows nothing of another root.
-enable_unit() {
-    local said
-    if ! said=$({ mkdir -p "${2%/*}" && ln -sfn "${1#"$host_root"}" "$2"; } 2>&1); then failure="cannot enable $kUnit: ${said##*: }"; return 1; fi
-    reload_systemd
-}
-reload_systemd() { if [ -z "$host_root" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi; }
-
 # plan_forget THING... : the notes of NICs, or of "hugepages ..." and "cores"; with the last one goes the unit.
 plan_forget() {
     local thing pattern=''
@@ -129,8 +83,7 @@ plan_forget() {
 }
 disable_unit() {
     rm -f "$conf" "$unit_directory/multi-user.target.wants/$kUnit"
-    # Only the one that install_unit made.
-    if grep -qsF "ExecStart=\"$host_sh\" boot" "$unit_directory/$kUnit"; then rm -f "$unit_directory/$kUnit" "$unit_directory/$kMountUnit"; fi
+    remove_unit
     rmdir --ignore-fail-on-non-empty "${conf%/*}" "$unit_directory/multi-user.target.wants" 2>/dev/null || true
     reload_systemd
 }

@@ -60,12 +60,13 @@ confirm_bind() {
 
 # holders_of ADDRESS : processes that have the NIC open, one a line.
 holders_of() {
-    local node fd pid group uio
+    local node='' fd pid group uio
     group=$(link_name "$(device_of "$1")/iommu_group")
     for uio in "$(device_of "$1")"/uio/uio*; do if [ -e "$uio" ]; then node=/dev/${uio##*/}; fi; done
     if [ "$(driver_of "$1")" = vfio-pci ] && [ -n "$group" ]; then node=/dev/vfio/$group; fi
-    [ -n "${node:-}" ] || return 0
-    find "$host_root/proc/"[0-9]*/fd -maxdepth 1 -lname "$node" 2>/dev/null | while IFS= read -r fd; do
+    [ -n "$node" ] || return 0
+    # The second is vfio's where there is no IOMMU.
+    find "$host_root/proc/"[0-9]*/fd -maxdepth 1 \( -lname "$node" -o -lname "/dev/vfio/noiommu-${group:-none}" \) 2>/dev/null | while IFS= read -r fd; do
         pid=${fd#"$host_root/proc/"}
         pid=${pid%%/*}
         echo "$pid ($(read_value "$host_root/proc/$pid/comm"))"

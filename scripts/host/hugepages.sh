@@ -144,11 +144,12 @@ plan_mount() {
     if [ "$1" = 1048576 ]; then where+=1G; fi
     plan "mkdir -p $where; mount -t hugetlbfs -o pagesize=${kHugepageSizes[$1]} hugetlbfs $where" mount_hugepages "$1" "$where"
 }
+# The kernel names sizes in K and M only: 1024M.
 has_mount() {
     local options
     while read -r _ _ type options _; do
         [ "$type" = hugetlbfs ] || continue
-        if [[ ,$options, == *,pagesize=${kHugepageSizes[$1]}* ]]; then return 0; fi
+        if [[ ,$options, == *,pagesize=$(($1 / 1024))M,* ]]; then return 0; fi
         if [[ $options != *pagesize=* ]] && [ "$1" = 2048 ]; then return 0; fi
     done < <(cat "$host_root/proc/mounts" 2>/dev/null)
     return 1

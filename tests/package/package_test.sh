@@ -34,13 +34,17 @@ done
 
 work=$(mktemp -d)
 readonly kPages=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
+readonly kWork=/sys/devices/virtual/workqueue
+# masks : to which CPUs this machine's interrupts and unbound work may come, "PATH:MASK" a line.
+masks() { grep -sH . /proc/irq/[0-9]*/smp_affinity /proc/irq/default_smp_affinity "$kWork/cpumask" || true; }
 pages_before=$(cat "$kPages")
+masks_before=$(masks)
 container=''
 leader=''
 
 # shellcheck disable=SC2317  # called by the trap
 end() {
-    local code=$?
+    local code=$? path mask
     if [ -n "$leader" ] && { [ "$is_done" != yes ] || [ "$failed_checks" -gt 0 ]; }; then
         inside journalctl -q --no-pager -u 'fairlead*' 2>/dev/null | tail -n 60 | sed 's/^/# /'
     fi
@@ -58,6 +62,9 @@ end() {
         code=1
     fi
     [ "$(cat "$kPages")" = "$pages_before" ] || echo "$pages_before" >"$kPages"
+    while IFS=: read -r path mask; do
+        [ "$(cat "$path" 2>/dev/null)" = "$mask" ] || echo "$mask" >"$path" || true
+    done <<<"$masks_before"
     rm -rf "$work"
     exit "$code"
 }
@@ -90,7 +97,7 @@ prepare_root() {
 boot() {
     # BPF is not among what a container may do by itself, and /sys/module, which DPDK looks for, not among what it sees.
     systemd-nspawn --register=no --keep-unit --private-network --volatile=overlay --timezone=off --resolv-conf=off --machine="fairlead-$$" \
-        --capability=all --system-call-filter=bpf --bind-ro=/sys/module --bind="${kPages%/*/*}:/sys-hugepages" --bind-ro="$packages:/packages" --directory="$base" --boot >"$work/console" 2>&1 </dev/null &
+        --capability=all --system-call-filter=bpf --bind-ro=/sys/module --bind="${kPages%/*/*}:/sys-hugepages" --bind="$kWork:/sys-workqueue" --bind-ro="$packages:/packages" --directory="$base" --boot >"$work/console" 2>&1 </dev/null &
     container=$!
     wait_until 20 pgrep -P "$container" -x systemd || { note "the container does not boot"; return 1; }
     leader=$(pgrep -P "$container" -x systemd)
@@ -197,22 +204,34 @@ test_start() {
     check "... and turns forwarding on" same "$(inside ip netns exec be sysctl -n net.ipv4.conf.eth0.forwarding)" 1
 }
 
-# The unit that prepares the machine, with no more than it is left: one hugepage more than there are, and back.
+# The unit that prepares the machine, with no more than it is left: one hugepage more than there are, one CPU less for interrupts and the
+# kernel's work, and back.
 test_host() {
-    local pages
+    local pages cpu
     pages=$(cat "$kPages")
+    cpu=$(($(nproc --all) - 1))
     while inside umount /proc/sys/kernel/random/boot_id 2>/dev/null; do :; done     # what nspawn has there, not all mount namespaces see
     inside mount --bind /sys-hugepages "${kPages%/*/*}"     # a container's own is read-only
+    inside mount --bind /sys-workqueue "$kWork"
+    while inside umount /proc/irq 2>/dev/null; do :; done                           # over which nspawn has a read-only one
     inside sh -c 'echo "hugepages --size 2M --count $1" >/etc/fairlead/host.conf' sh $((pages + 1))
+    [ "$cpu" -eq 0 ] || inside sh -c 'echo "cores --cpus $1" >>/etc/fairlead/host.conf' sh "$cpu"
     check "fairlead-host does what host.conf has" inside systemctl start fairlead-host
     check "... with NET_ADMIN and SYS_MODULE alone" same "$(property fairlead-host CapabilityBoundingSet)" "cap_net_admin cap_sys_module"
     check "... takes the hugepage" same "$(cat "$kPages")" $((pages + 1))
+    [ "$cpu" -eq 0 ] || check "... takes CPU $cpu from the kernel's work" is_free "$cpu"
     check "... a second start has nothing to do" inside systemctl restart fairlead-host
     check "fairlead-host hugepages --undo gives it back" inside fairlead-host hugepages --undo
     check "... all of it" same "$(cat "$kPages")" "$pages"
+    if [ "$cpu" -gt 0 ]; then
+        check "fairlead-host cores --undo gives the CPU back" inside fairlead-host cores --undo
+        check "... to all that it was taken from" same "$(masks)" "$masks_before"
+    fi
     inside systemctl stop fairlead-host
-    inside umount "${kPages%/*/*}"
+    inside umount "${kPages%/*/*}" "$kWork"
 }
+# shellcheck source=../../scripts/host/cpus.sh
+is_free() { ! (host_root='' && source "$root/scripts/host/cpus.sh" && cpus_of_mask "$(cat "$kWork/cpumask")" | grep -qx "$1"); }
 
 test_access() {
     check "a member of the group may use the API" inside runuser -u alice -- fairlead status

@@ -57,7 +57,7 @@ class Hugepages(ServerTest):
                 self.server.write(f"sys/{directory}/hugepages/hugepages-{kilobytes}kB/free_hugepages", "1\n")
         for node in (0, 1):
             self.server.write(f"sys/devices/system/node/node{node}/meminfo", f"Node {node} MemTotal: 9 kB\nNode {node} MemFree:        {2097152 + node * 2097152} kB\n")
-        self.server.write("proc/mounts", "hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0\nhugetlbfs /dev/hugepages1G hugetlbfs rw,pagesize=1024M,pagesize=1G 0 0\n")
+        self.server.write("proc/mounts", "hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0\nhugetlbfs /dev/hugepages1G hugetlbfs rw,relatime,pagesize=1024M 0 0\n")
         self.before = self.server.snapshot("var")
 
     def test_taken_once_and_given_back_to_the_byte(self):
@@ -111,8 +111,15 @@ class Hugepages(ServerTest):
         self.refused(78, ["no hugepages of 1G", "--size 2M"], "hugepages", "--count", "3", "--size", "1G")
 
     def test_where_no_hugetlbfs_is_mounted_it_will_be(self):
-        self.server.write("proc/mounts", "proc /proc proc rw 0 0\n")
+        self.server.write("proc/mounts", "proc /proc proc rw 0 0\nhugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0\n")
         self.assertIn("mount -t hugetlbfs -o pagesize=1G", self.changes_nothing("hugepages", "--count", "4", "--size", "1G", "--dry-run"))
+
+    def test_what_is_mounted_is_not_mounted_again(self):
+        """The kernel names page sizes in K and M only."""
+        said = self.changes_nothing("hugepages", "--count", "4", "--size", "1G", "--dry-run")
+        self.assertIn("nr_hugepages", said)
+        self.assertNotIn("mount -t", said)
+        self.assertIn("nothing to do", self.changes_nothing("hugepages", "--count", "3", "--size", "1G"))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """--persist and boot: what is noted is done again after a boot, to the same card only, and --undo leaves no note."""
 
+import filecmp
+import os
 import shutil
+import subprocess
 import time
 
 import server
 from server import ServerTest
 
 NIC, OTHER = "0000:03:00.0", "0000:04:00.0"
-CONF, UNIT = "etc/fairlead/host.conf", "etc/systemd/system/fairlead-host.service"
+CONF, UNIT, MOUNT = "etc/fairlead/host.conf", "etc/systemd/system/fairlead-host.service", "etc/systemd/system/dev-hugepages1G.mount"
+COPY = "usr/local/lib/fairlead"
 
 
 class Persist(ServerTest):
@@ -51,7 +55,7 @@ class Persist(ServerTest):
         self.assertEqual(self.lines(), [
             f"bind {NIC} --driver vfio-pci --identity 0x8086:0x10fb@02:00:00:00:00:06", f"bind {OTHER} --driver vfio-pci --identity 0x8086:0x10fb@02:00:00:00:00:06",
             "hugepages --size 2M --count 64", "cores --cpus 1-2"])
-        self.assertIn(f'ExecStart="{server.HOST}" boot\n', self.server.read(UNIT))
+        self.assertIn('ExecStart="/usr/local/lib/fairlead/host.sh" boot\n', self.server.read(UNIT))
         self.assertTrue((self.server.root / "etc/systemd/system/multi-user.target.wants/fairlead-host.service").is_symlink())
         self.boots()
         self.assertIn("vfio-pci/bind", self.changes_nothing("boot", "--dry-run"))
@@ -62,7 +66,8 @@ class Persist(ServerTest):
         self.changes_nothing("boot")
         for command in ("bind", "hugepages", "cores"):
             self.ok(command, "--undo")
-        shutil.rmtree(self.server.root / "etc")  # empty, but for directories
+        for directory in ("etc", "usr"):
+            shutil.rmtree(self.server.root / directory)  # empty, but for directories
         self.server.write("proc/sys/kernel/random/boot_id", "1c9a\n")
         self.assert_as(self.before, "var")
 
@@ -74,6 +79,81 @@ class Persist(ServerTest):
         self.assertEqual(len(self.lines()), 2)
         self.ok("hugepages", "--undo")
         self.assertEqual([path for path in (self.server.root / "etc").rglob("*") if not path.is_dir()], [])
+
+    def copied(self):
+        return {str(path.relative_to(self.server.root / COPY)) for path in (self.server.root / COPY).rglob("*") if path.is_file()}
+
+    def test_the_unit_runs_a_copy_where_its_sandbox_can_read_it(self):
+        """ProtectHome=, PrivateTmp= and no CAP_DAC_OVERRIDE: a checkout in /home, /root or /tmp is none that the unit could run."""
+        self.assertIn(COPY, self.changes_nothing("hugepages", "--count", "64", "--persist", "--dry-run"))
+        self.ok("hugepages", "--count", "64", "--persist")
+        copy = self.server.root / COPY
+        checkout = server.HOST.parent
+        for file in ("host.sh", *(f"host/{path.name}" for path in (checkout / "host").glob("*.sh"))):
+            self.assertTrue(filecmp.cmp(checkout / file, copy / file, shallow=False), file)
+        for directory in (copy, copy / "host"):
+            self.assertEqual((directory.stat().st_mode & 0o7777, directory.stat().st_uid), (0o755, os.geteuid()))
+        for file in self.copied():
+            self.assertEqual((copy / file).stat().st_mode & 0o7777, 0o755 if file == "host.sh" else 0o644, file)
+        self.boots()
+        ran = subprocess.run([copy / "host.sh", "boot"], capture_output=True, text=True, env=self.server.environment())
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertEqual(self.server.read("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"), "64\n")
+        again = subprocess.run([copy / "host.sh", "hugepages", "--count", "64", "--persist"], capture_output=True, text=True, env=self.server.environment())
+        self.assertIn("nothing to do", again.stdout, again.stderr)
+        ran = subprocess.run([copy / "host.sh", "hugepages", "--undo"], capture_output=True, text=True, env=self.server.environment())
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        self.assertFalse(copy.exists())
+
+    def test_a_newer_checkout_refreshes_the_copy_and_the_unit(self):
+        for command in (["bind", NIC], ["hugepages", "--count", "64"], ["cores", "--workers", "2"]):
+            with self.subTest(command):
+                self.ok(*command, "--persist")
+                before = self.server.snapshot("var")
+                copy = self.server.root / COPY
+                for file in ("host/say.sh", "systemd/fairlead-host.service", "systemd/dev-hugepages1G.mount"):
+                    (copy / file).write_text((copy / file).read_text() + "# of an earlier version\n")
+                (copy / "host/gone.sh").write_text("# it had one file more\n")
+                (copy / "copied").write_text((copy / "copied").read_text() + "host/gone.sh\n")
+                for name, path in (("fairlead-host.service", UNIT), ("dev-hugepages1G.mount", MOUNT)):
+                    self.server.write(path, self.server.read(path) + "# of an earlier version\n")
+                self.ok(*command, "--persist")
+                self.assert_as(before, "var")
+                self.assertIn("nothing to do", self.changes_nothing(*command, "--persist"))
+
+    def test_the_unit_of_a_version_that_ran_the_checkout_is_replaced(self):
+        self.ok("bind", NIC, "--persist")
+        shutil.rmtree(self.server.root / COPY)
+        self.server.write(UNIT, self.server.read(UNIT).replace("/usr/local/lib/fairlead/", "/home/me/fairlead/scripts/"))
+        self.ok("bind", NIC, "--persist")
+        self.assertIn('ExecStart="/usr/local/lib/fairlead/host.sh" boot\n', self.server.read(UNIT))
+        self.assertTrue((self.server.root / COPY / "host/boot.sh").exists())
+
+    def test_what_an_administrator_put_there_stays(self):
+        self.server.write(MOUNT, "[Mount]\nOptions=pagesize=1G,mode=0770\n")
+        self.server.write(f"{COPY}/mine", "kept\n")
+        before = self.server.snapshot("var")
+        self.ok("bind", NIC, "--persist")
+        self.assertIn("mode=0770", self.server.read(MOUNT))
+        self.ok("bind", "--undo")
+        self.assert_as(before, "var")
+
+    def test_a_program_of_somebody_elses_is_not_written_over(self):
+        for file in ("host.sh", "host/boot.sh"):
+            with self.subTest(file):
+                self.server.write(f"{COPY}/{file}", "# somebody else's\n")
+                ran = self.server.run("bind", NIC, "--persist")
+                self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (1, 1), ran.stderr)
+                self.assertIn(f"{COPY}/{file}", ran.stderr)
+                self.assertEqual(self.server.driver_of(NIC), "ixgbe")
+                shutil.rmtree(self.server.root / COPY)
+
+    def test_an_administrators_own_unit_stays(self):
+        self.server.write(UNIT, "[Service]\nExecStart=/opt/prepare\n")
+        self.ok("bind", NIC, "--persist")
+        self.assertFalse((self.server.root / COPY).exists())
+        self.ok("bind", "--undo")
+        self.assertEqual(self.server.read(UNIT), "[Service]\nExecStart=/opt/prepare\n")
 
     def test_a_later_note_takes_the_place_of_the_former(self):
         self.ok("hugepages", "--count", "64", "--persist")
@@ -121,6 +201,7 @@ class Persist(ServerTest):
         self.server.write("usr/lib/systemd/system/fairlead-host.service", "[Service]\nExecStart=/usr/lib/fairlead/host.sh boot\n")
         self.ok("bind", NIC, "--persist")
         self.assertFalse((self.server.root / UNIT).exists())
+        self.assertFalse((self.server.root / COPY).exists())
         self.ok("bind", "--undo")
         self.assertTrue((self.server.root / "usr/lib/systemd/system/fairlead-host.service").exists())
 

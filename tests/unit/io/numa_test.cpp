@@ -71,24 +71,38 @@ TEST(Numa, HugepagesMustBeFreeOnTheNicsNode) {
     free_pages("kernel/mm/hugepages", 100);
     free_pages("devices/system/node/node0/hugepages", 90);
     free_pages("devices/system/node/node1/hugepages", 10);
+    write(root.path() / "devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages", "90");
+    write(root.path() / "devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages", "64"); // 54 are another program's, and stay so
     const auto supply = MemorySupply::read(root.path(), root.path());
     EXPECT_EQ(supply.node_bytes_free, (std::vector{180 * kMegabyte, 20 * kMegabyte}));
+    EXPECT_EQ(supply.node_bytes_set, (std::vector{180 * kMegabyte, 128 * kMegabyte}));
     MemoryNeed need{.pieces = {{10 * kMegabyte, 0}, {20 * kMegabyte, 1}}, .nic = true};
     EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need, supply).value());
     need.pieces[1].bytes += 1;
     EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
-              "needs 22 MB of hugepages on NUMA node 1, 20 MB are free (11 pages of 2 MB, 10 are free); scripts/host.sh hugepages --node 1, or --hugepages off");
+              "needs 22 MB of hugepages on NUMA node 1, 20 MB are free (11 pages of 2 MB, 10 are free); scripts/host.sh hugepages --node 1 --memory 130M, or --hugepages off");
 }
 
 TEST(Numa, OnANodeToEveryPieceTakesWholePagesAndWhatIsLeftThereCounts) {
-    const MemorySupply supply{.hugepage_bytes_free = 100 * kMegabyte, .bytes_available = 0, .node_bytes_free = {94 * kMegabyte, 6 * kMegabyte}};
+    const MemorySupply supply{.hugepage_bytes_free = 100 * kMegabyte, .bytes_available = 0, .node_bytes_free = {94 * kMegabyte, 6 * kMegabyte},
+                              .node_bytes_set = {94 * kMegabyte, 6 * kMegabyte}};
     MemoryNeed need{.pieces = {{0, 0}, {3 * kMegabyte, 1}, {kMegabyte, 1}, {kMegabyte, 1}}, .nic = true};
     EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
-              "needs 8 MB of hugepages on NUMA node 1, 6 MB are free (4 pages of 2 MB, 3 are free); scripts/host.sh hugepages --node 1, or --hugepages off");
+              "needs 8 MB of hugepages on NUMA node 1, 6 MB are free (4 pages of 2 MB, 3 are free); scripts/host.sh hugepages --node 1 --memory 8M, or --hugepages off");
     need.left = {2 * kMegabyte, 0};
     EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, need, supply)) << "what is left lies on the other node";
     need.left = {2 * kMegabyte, 1};
     EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need, supply).value());
+}
+
+TEST(Numa, WhereThePagesAreOfAGigabyteSoAreThoseToSet) {
+    constexpr std::size_t kGigabyte = 1024 * kMegabyte;
+    const MemorySupply supply{.hugepage_bytes_free = 4 * kGigabyte, .bytes_available = 0, .page_bytes = kGigabyte,
+                              .node_bytes_free = {3 * kGigabyte, kGigabyte}, .node_bytes_set = {3 * kGigabyte, 2 * kGigabyte}};
+    const MemoryNeed need{.pieces = {{kGigabyte + 1, 1}}, .nic = true};
+    EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
+              "needs 2048 MB of hugepages on NUMA node 1, 1024 MB are free (2 pages of 1024 MB, 1 are free); scripts/host.sh hugepages --node 1 --memory 3072M "
+              "--size 1G, or --hugepages off");
 }
 
 TEST(Numa, DpdkTakesItsMemoryOnTheNodesThatNeedIt) {

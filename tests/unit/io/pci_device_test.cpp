@@ -36,6 +36,18 @@ class PciDeviceTest : public testing::Test {
         const auto usable = device->check_usable(root_);
         return usable ? "" : usable.error();
     }
+    /// As a user who may not open what is root's.
+    std::string obstacle_as_nobody() {
+        const bool is_root = ::geteuid() == 0; // and may open everything
+        constexpr auto kEnter = fs::perms::group_exec | fs::perms::others_exec; // the group stays root's
+        fs::permissions(directory_.path(), kEnter, fs::perm_options::add);
+        for (const auto &entry : fs::recursive_directory_iterator(directory_.path()))
+            if (entry.is_directory() && !entry.is_symlink()) fs::permissions(entry.path(), kEnter, fs::perm_options::add);
+        if (is_root && ::seteuid(65534) != 0) return "cannot become nobody";
+        const auto said = obstacle();
+        if (is_root && ::seteuid(0) != 0) return "cannot become root again";
+        return said;
+    }
 
     test::TemporaryDirectory directory_;
     MachineRoot root_{.sysfs = directory_.path() / "sys", .devices = directory_.path() / "dev"};
@@ -83,15 +95,15 @@ TEST_F(PciDeviceTest, AGroupThatIsNotOursToOpenIsNamed) {
     add_device("vfio-pci", "7");
     add_file(root_.devices / "vfio/vfio");
     add_file(root_.devices / "vfio/7", fs::perms::none);
-    const bool is_root = ::geteuid() == 0; // and may open everything
-    constexpr auto kEnter = fs::perms::group_exec | fs::perms::others_exec; // the group stays root's
-    fs::permissions(directory_.path(), kEnter, fs::perm_options::add);
-    for (const auto &entry : fs::recursive_directory_iterator(directory_.path()))
-        if (entry.is_directory() && !entry.is_symlink()) fs::permissions(entry.path(), kEnter, fs::perm_options::add);
-    ASSERT_TRUE(!is_root || ::seteuid(65534) == 0);
-    const auto said = obstacle();
-    ASSERT_TRUE(!is_root || ::seteuid(0) == 0);
-    EXPECT_EQ(said, "needs to read and write " + (root_.devices / "vfio/7").string() + ", may not; run as root, or chown it");
+    EXPECT_EQ(obstacle_as_nobody(), "needs to read and write " + (root_.devices / "vfio/7").string() + ", may not; run as root, or chown it");
+}
+
+TEST_F(PciDeviceTest, WithoutAnIommuAGroupThatIsNotOursToOpenTakesRoot) {
+    add_device("vfio-pci", "7");
+    add_file(root_.devices / "vfio/vfio");
+    add_file(root_.devices / "vfio/noiommu-7", fs::perms::none);
+    EXPECT_EQ(obstacle_as_nobody(), "needs to read and write " + (root_.devices / "vfio/noiommu-7").string() +
+                                        ", may not; without an IOMMU that takes CAP_SYS_RAWIO: run as root");
 }
 
 TEST_F(PciDeviceTest, AGroupThatOpensIsUsable) {

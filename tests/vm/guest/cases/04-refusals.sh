@@ -47,7 +47,7 @@ check "with one page more it starts" starts --port "pci:$kNic" --workers 1
 set_pages 4 0
 pages=$(pages_needed --port "pci:$kFarNic" --lcores 1)
 set_pages 4 $((pages - 1))
-refused_dataplane "hugepages one short on the NIC's node" "on NUMA node 1, .*$pages pages of 2 MB, $((pages - 1)) are free" --port "pci:$kFarNic" --lcores 1
+refused_dataplane "hugepages one short on the NIC's node" "on NUMA node 1, .*$pages pages of 2 MB, $((pages - 1)) are free.*host.sh hugepages --node 1 --memory $((pages * 2))M," --port "pci:$kFarNic" --lcores 1
 set_pages 4 "$pages"
 check "with one page more on the node it starts" starts --port "pci:$kFarNic" --lcores 1
 set_pages $((kHugepages / 2)) $((kHugepages / 2))
