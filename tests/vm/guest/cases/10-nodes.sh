@@ -8,6 +8,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
 readonly kPair=virtio-rss kHeld=20
 need_network
 need_bound "${kPairs[@]}"
+end_program dataplane
+rm -f /run/dataplane.wanted /dev/hugepages/fairlead-* # inherited tables of other NICs' runs lie where those are
 need_balancer 1 "$kPair"
 # Where the thread may run that DPDK calls a worker.
 worker_cpus() { sed -n 's/^Cpus_allowed_list:\t//p' "$(grep -l worker "/proc/$(cat /run/dataplane.pid)"/task/*/comm | head -n 1 | sed 's/comm$/status/')"; }
