@@ -216,7 +216,7 @@ Result<void> run_dataplane(const Options &options) {
         table_directory.forget();
         GenerationCopy::forget(options.state_directory);
     }
-    auto plan = make_plan(options, table_directory.left_bytes());
+    auto plan = make_plan(options, table_directory);
     if (!plan) return std::unexpected(plan.error());
     const auto signals = take_signals();
     if (!signals) return std::unexpected(signals.error());
@@ -227,6 +227,7 @@ Result<void> run_dataplane(const Options &options) {
     auto ports = open_ports(*plan, *steerings);
     if (!ports) return std::unexpected(ports.error());
     plan->tables.spread = spread_of(*ports, plan->worker_count(), options.distribute);
+    if (auto enough = check_left_tables(*plan, table_directory); !enough) return std::unexpected(enough.error());
     const auto counters = make_counters(*plan);
     if (!counters) return std::unexpected(counters.error());
 

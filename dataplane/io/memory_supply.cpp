@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -64,17 +63,25 @@ std::size_t available_bytes(const std::filesystem::path &procfs) {
 
 } // namespace
 
-std::size_t MemoryNeed::bytes(std::size_t page_bytes) const {
-    std::size_t sum = 0;
-    for (const auto &piece : pieces) sum += in_pages(piece.bytes, page_bytes);
-    return sum - std::min(sum, left.bytes);
-}
-
-std::size_t MemoryNeed::bytes_on(int node, std::size_t page_bytes) const {
+std::size_t MemoryNeed::hugepage_bytes(std::size_t page_bytes) const {
     std::size_t sum = 0;
     for (const auto &piece : pieces)
-        if (piece.node == node) sum += in_pages(piece.bytes, page_bytes);
-    return left.node == node ? sum - std::min(sum, left.bytes) : sum;
+        if (!piece.has_hugepages) sum += in_pages(piece.bytes, page_bytes);
+    return sum;
+}
+
+std::size_t MemoryNeed::hugepage_bytes_on(int node, std::size_t page_bytes) const {
+    std::size_t sum = 0;
+    for (const auto &piece : pieces)
+        if (piece.node == node && !piece.has_hugepages) sum += in_pages(piece.bytes, page_bytes);
+    return sum;
+}
+
+std::size_t MemoryNeed::memory_bytes() const {
+    std::size_t sum = 0;
+    for (const auto &piece : pieces)
+        if (!piece.has_memory) sum += piece.bytes;
+    return sum;
 }
 
 MemorySupply MemorySupply::read(const std::filesystem::path &sysfs, const std::filesystem::path &procfs) {
@@ -99,15 +106,15 @@ Result<bool> choose_hugepages(HugepageUse use, const MemoryNeed &need, const Mem
                                free / kMegabyte, pages(needed), supply.page_bytes / kMegabyte, free / supply.page_bytes, mend,
                                need.nic ? ", or --hugepages off" : ", or --hugepages auto");
     };
-    look(need.bytes(supply.page_bytes), supply.hugepage_bytes_free, "", "set vm.nr_hugepages");
+    look(need.hugepage_bytes(supply.page_bytes), supply.hugepage_bytes_free, "", "set vm.nr_hugepages");
     for (unsigned node = 0; node < supply.node_bytes_free.size(); ++node) {
-        const auto needed = need.bytes_on(static_cast<int>(node), supply.page_bytes);
+        const auto needed = need.hugepage_bytes_on(static_cast<int>(node), supply.page_bytes);
         const auto free = supply.node_bytes_free[node];
         look(needed, free, fmt::format(" on NUMA node {}", node), more_hugepages(needed - std::min(needed, free), supply, node));
     }
     if (use != HugepageUse::kOff && lack.empty()) return true;
     if (use == HugepageUse::kOn || (use == HugepageUse::kAuto && need.nic)) return std::unexpected(lack);
-    if (const auto needed = need.bytes(1); supply.bytes_available < needed)
+    if (const auto needed = need.memory_bytes(); supply.bytes_available < needed)
         return std::unexpected(fmt::format("needs {} MB of memory, {} MB are available; fewer ports, workers or --connections",
                                            megabytes_up(needed), supply.bytes_available / kMegabyte));
     return false;

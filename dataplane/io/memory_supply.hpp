@@ -28,15 +28,17 @@ struct MemorySupply {
 struct MemoryNeed {
     struct Piece {
         std::size_t bytes;
-        int node = kNoNode; ///< where it must lie; kNoNode: anywhere
+        int node = kNoNode;        ///< where it must lie; kNoNode: anywhere
+        bool has_hugepages = false; ///< is there already, from an earlier run, where it is to be in hugepages
+        bool has_memory = false;    ///< the same, where it is to be in other memory
     };
     std::vector<Piece> pieces; ///< each mapped apart
-    Piece left{0};             ///< of that is there already, from an earlier run
     bool nic = false;          ///< a NIC reads it: hugepages, unless they are turned off
 
-    [[nodiscard]] std::size_t bytes(std::size_t page_bytes) const; ///< in whole pages
+    [[nodiscard]] std::size_t hugepage_bytes(std::size_t page_bytes) const; ///< in whole pages
     /// The same of what must lie on the node.
-    [[nodiscard]] std::size_t bytes_on(int node, std::size_t page_bytes) const;
+    [[nodiscard]] std::size_t hugepage_bytes_on(int node, std::size_t page_bytes) const;
+    [[nodiscard]] std::size_t memory_bytes() const; ///< without hugepages
 };
 
 /// Whether to use hugepages. The error says what is needed and what is there.

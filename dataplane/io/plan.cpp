@@ -56,15 +56,34 @@ std::vector<std::size_t> by_node(std::span<const PortPlan> ports, std::size_t to
     return bytes;
 }
 
-MemoryNeed memory_need(const Plan &plan, std::size_t left_bytes) {
-    MemoryNeed need{.pieces = {}, .left = {.bytes = left_bytes, .node = plan.node}};
+bool has_nic(const Plan &plan) {
+    return std::ranges::any_of(plan.ports, [](const PortPlan &port) { return port.spec.kind == PortKind::kPci; });
+}
+
+/// The tables' part. What is left lies on the plan's node: it names the same NICs.
+MemoryNeed table_need(const Plan &plan, const std::vector<bool> &in_hugepages, const std::vector<bool> &in_memory) {
+    MemoryNeed need{.pieces = {}, .nic = has_nic(plan)};
+    for (std::size_t table = 0; table < in_hugepages.size(); ++table)
+        need.pieces.push_back({.bytes = (table % 2 == 0 ? plan.tables.compact_bytes : plan.tables.wide_bytes) + kTableHeaderSize,
+                               .node = plan.node, .has_hugepages = in_hugepages[table], .has_memory = in_memory[table]});
+    return need;
+}
+
+void add_eal(const Plan &plan, MemoryNeed &need) {
     if (plan.eal_node_bytes.empty()) need.pieces.push_back({plan.eal_bytes});
     for (std::size_t node = 0; node < plan.eal_node_bytes.size(); ++node)
         need.pieces.push_back({.bytes = plan.eal_node_bytes[node], .node = static_cast<int>(node)});
-    for (unsigned worker = 0; worker < plan.worker_count(); ++worker)
-        for (const auto bytes : {plan.tables.compact_bytes, plan.tables.wide_bytes}) need.pieces.push_back({.bytes = bytes + kTableHeaderSize, .node = plan.node});
-    need.nic = std::ranges::any_of(plan.ports, [](const PortPlan &port) { return port.spec.kind == PortKind::kPci; });
-    return need;
+}
+
+/// As spread_of names it.
+const std::string &spread_name(const PortSpec &spec) { return spec.kind == PortKind::kPci ? spec.name : spec.text; }
+
+/// Cuts the beginning off; where the text itself was cut, it may be only part of that.
+bool cut_off(std::string_view &said, std::string_view begin) {
+    const auto common = said.substr(0, begin.size());
+    if (!begin.starts_with(common)) return false;
+    said.remove_prefix(common.size());
+    return common.size() == begin.size();
 }
 
 } // namespace
@@ -97,13 +116,39 @@ std::string spread_of(std::span<const Port> ports, unsigned worker_count, Distri
     std::string text = fmt::format("{} workers", worker_count);
     for (const auto &port : ports) {
         const auto &spec = port.plan().spec;
-        text += fmt::format(", {} with {}{}", spec.kind == PortKind::kPci ? spec.name : spec.text, port.setup().describe_spread(),
+        text += fmt::format(", {} with {}{}", spread_name(spec), port.setup().describe_spread(),
                             Distribution::is_spread(port, worker_count, use) ? ", handed on" : "");
     }
     return text;
 }
 
-Result<Plan> make_plan(const Options &options, std::size_t left_bytes) {
+bool may_be_spread(std::string_view said, const Plan &plan) {
+    const bool is_cut = said.size() == kSpreadTextMax;
+    if (!cut_off(said, fmt::format("{} workers", plan.worker_count()))) return false;
+    for (const auto &port : plan.ports) {
+        if (!cut_off(said, fmt::format(", {} with ", spread_name(port.spec)))) return is_cut && said.empty();
+        // Up to the next port, or the end: the device's own part, and whether flows are handed on.
+        const auto own = said.substr(0, said.find(", "));
+        said.remove_prefix(own.size());
+        constexpr std::string_view kHandedOn = ", handed on";
+        if (is_cut && kHandedOn.starts_with(said)) return true;
+        if (!said.starts_with(kHandedOn)) continue;
+        if (!port.is_distributed) return false;
+        said.remove_prefix(kHandedOn.size());
+    }
+    return said.empty() || is_cut;
+}
+
+Result<void> check_left_tables(const Plan &plan, const TableDirectory &tables) {
+    const auto is_same = [&](std::string_view said) { return said == std::string_view(plan.tables.spread).substr(0, kSpreadTextMax); };
+    const auto left = tables.find_left(plan.tables, plan.hugepages, is_same);
+    if (static_cast<std::size_t>(std::ranges::count(left, true)) >= plan.left_count) return {};
+    const auto enough = choose_hugepages(plan.hugepages ? HugepageUse::kOn : HugepageUse::kOff, table_need(plan, left, left), MemorySupply::read());
+    if (!enough) return std::unexpected("an earlier run's connection tables do not fit this one: " + enough.error());
+    return {};
+}
+
+Result<Plan> make_plan(const Options &options, const TableDirectory &tables) {
     Plan plan;
     plan.node = common_node(options.ports);
     auto placement = place_workers(options, plan.node);
@@ -131,9 +176,16 @@ Result<Plan> make_plan(const Options &options, std::size_t left_bytes) {
                    .compact_bytes = core::connection_memory_bytes_for<core::CompactKey>(options.connections),
                    .wide_bytes = core::connection_memory_bytes_for<core::WideKey>(options.wide_connections),
                    .spread = {}};
-    const auto hugepages = choose_hugepages(options.hugepages, memory_need(plan, left_bytes), MemorySupply::read());
+    const auto find = [&](bool hugepages) {
+        return tables.find_left(plan.tables, hugepages, [&](std::string_view said) { return may_be_spread(said, plan); });
+    };
+    const auto in_hugepages = find(true), in_memory = find(false);
+    auto need = table_need(plan, in_hugepages, in_memory);
+    add_eal(plan, need);
+    const auto hugepages = choose_hugepages(options.hugepages, need, MemorySupply::read());
     if (!hugepages) return std::unexpected(hugepages.error());
     plan.hugepages = *hugepages;
+    plan.left_count = static_cast<std::size_t>(std::ranges::count(*hugepages ? in_hugepages : in_memory, true));
     return plan;
 }
 

@@ -109,16 +109,6 @@ std::vector<fs::path> TableDirectory::left_files() const {
     return files;
 }
 
-std::size_t TableDirectory::left_bytes() const {
-    std::size_t bytes = 0;
-    for (const auto &file : left_files()) {
-        std::error_code error;
-        const auto size = fs::file_size(file, error);
-        if (!error) bytes += size;
-    }
-    return bytes;
-}
-
 void TableDirectory::forget() const {
     for (const auto &file : left_files()) {
         // One that a process has is that process's: it may have the same runtime directory in another mount namespace.
@@ -153,8 +143,8 @@ std::vector<TableMemory> TableDirectory::open_left(const std::string &boot_id) c
     return tables;
 }
 
-/// Nothing: in none of the usual places.
-Result<std::optional<fs::path>> TableDirectory::choose(std::size_t bytes, bool hugepages) const {
+/// Nothing: in none of the usual places. Makes nothing.
+Result<std::optional<fs::path>> TableDirectory::choose(const std::function<std::size_t(const fs::path &)> &room_in, bool hugepages) const {
     if (!chosen_.empty()) {
         std::error_code error;
         auto existing = chosen_;
@@ -162,17 +152,16 @@ Result<std::optional<fs::path>> TableDirectory::choose(std::size_t bytes, bool h
         if (filesystem_of(existing) == Filesystem::kDisk)
             return std::unexpected(fmt::format("--table-directory {}: on a disk, to which its pages would be written all the time; "
                                                "choose a directory on tmpfs or hugetlbfs", chosen_.string()));
-        fs::create_directories(chosen_, error);
-        if (error) return std::unexpected(fmt::format("--table-directory {}: {}", chosen_.string(), error.message()));
         return chosen_;
     }
     if (hugepages)
         if (const auto mount = hugepage_directory()) return real(*mount);
-    const auto will_do = [](const fs::path &directory, std::size_t room) {
-        return filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 && has_room(directory, room);
+    const auto will_do = [&](const fs::path &directory, std::size_t times) {
+        return filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 &&
+               has_room(directory, times * room_in(directory));
     };
-    if (will_do(runtime_directory_, 2 * bytes)) return runtime_directory_; // /run is everyone's: not the last of it
-    if (will_do(real(kSharedMemory), bytes)) return real(kSharedMemory);
+    if (will_do(runtime_directory_, 2)) return runtime_directory_; // /run is everyone's: not the last of it
+    if (will_do(real(kSharedMemory), 1)) return real(kSharedMemory);
     return std::nullopt;
 }
 
@@ -201,15 +190,46 @@ TableHeader make_header(const TableShape &shape, TableKind kind, unsigned worker
     return header;
 }
 
+bool is_for_same_place(const TableHeader &header, const TableHeader &other) {
+    return other.kind == header.kind && other.worker == header.worker && other.worker_count == header.worker_count &&
+           other.line_count == header.line_count;
+}
+
+struct LeftTable {
+    fs::path directory;
+    TableHeader header;
+};
+
+/// For each worker the compact, then the wide table: whether it is there.
+std::vector<bool> find_in(const fs::path &directory, const std::vector<LeftTable> &left, const TableShape &shape,
+                          const std::function<bool(const TableHeader &)> &is_same_spread) {
+    std::vector<bool> found;
+    for (unsigned worker = 0; worker < shape.worker_count; ++worker)
+        for (const TableKind kind : {TableKind::kCompact, TableKind::kWide}) {
+            const TableHeader header = make_header(shape, kind, worker, {});
+            found.push_back(std::ranges::any_of(left, [&](const LeftTable &table) {
+                return table.directory == directory && is_for_same_place(header, table.header) && is_same_spread(table.header);
+            }));
+        }
+    return found;
+}
+
+/// What is not there yet.
+std::size_t bytes_missing(const TableShape &shape, const std::vector<bool> &found) {
+    std::size_t bytes = 0;
+    for (std::size_t table = 0; table < found.size(); ++table)
+        if (!found[table]) bytes += (table % 2 == 0 ? shape.compact_bytes : shape.wide_bytes) + kTableHeaderSize;
+    return bytes;
+}
+
 /// Takes the table out of `left` that was written for this very place.
 std::optional<TableMemory> take_same(std::vector<TableMemory> &left, const fs::path &directory, const TableHeader &header) {
     std::optional<TableMemory> same;
     std::vector<TableMemory> others;
     for (auto &table : left) {
         const TableHeader &other = table.header();
-        const bool fits = !same && table.path().parent_path() == directory && other.kind == header.kind &&
-                          other.worker == header.worker && other.worker_count == header.worker_count &&
-                          other.line_count == header.line_count && other.spread_digest == header.spread_digest;
+        const bool fits = !same && table.path().parent_path() == directory && is_for_same_place(header, other) &&
+                          other.spread_digest == header.spread_digest;
         if (fits) same.emplace(std::move(table));
         else others.push_back(std::move(table));
     }
@@ -219,20 +239,42 @@ std::optional<TableMemory> take_same(std::vector<TableMemory> &left, const fs::p
 
 } // namespace
 
+std::vector<bool> TableDirectory::find_left(const TableShape &shape, bool hugepages, const std::function<bool(std::string_view)> &is_same) const {
+    // An empty one, or one of another boot, is made anew, in the memory that it had.
+    std::vector<LeftTable> left;
+    for (const auto &file : left_files())
+        if (const auto header = TableMemory::read_header(file)) left.push_back({file.parent_path(), *header});
+    const auto find = [&](const fs::path &directory) {
+        return find_in(directory, left, shape, [&](const TableHeader &header) { return is_same(text_of(header.spread)); });
+    };
+    const auto directory = choose([&](const fs::path &there) { return bytes_missing(shape, find(there)); }, hugepages);
+    if (!directory || !*directory || (filesystem_of(**directory) == Filesystem::kHugepages) != hugepages)
+        return std::vector<bool>(2 * std::size_t{shape.worker_count});
+    return find(**directory);
+}
+
 Result<TableDirectory::Tables> TableDirectory::take(const TableShape &shape, bool hugepages) const {
     const auto boot_id = read_boot_id();
     auto left = open_left(boot_id);
-    std::size_t left_bytes = 0;
-    for (const auto &table : left) left_bytes += table.bytes().size();
-    const auto bytes = shape.worker_count * (shape.compact_bytes + shape.wide_bytes + 2 * kTableHeaderSize);
-    const auto directory = choose(bytes > left_bytes ? bytes - left_bytes : 0, hugepages);
+    const auto room_in = [&](const fs::path &there) {
+        std::vector<LeftTable> headers;
+        for (const auto &table : left) headers.push_back({table.path().parent_path(), table.header()});
+        const auto digest = digest_of(shape.spread);
+        return bytes_missing(shape, find_in(there, headers, shape, [&](const TableHeader &header) { return header.spread_digest == digest; }));
+    };
+    const auto directory = choose(room_in, hugepages);
     if (!directory) return std::unexpected(directory.error());
     if (!*directory) {
+        const auto bytes = bytes_missing(shape, std::vector<bool>(2 * std::size_t{shape.worker_count}));
         spdlog::warn("no tmpfs has {} MB for connection tables: a restart will lose all connections (--table-directory)", (bytes >> 20) + 1);
         auto made = allocate(shape, hugepages);
         if (made) made->inherited = std::move(left);
         return made;
     }
+
+    std::error_code error;
+    fs::create_directories(**directory, error);
+    if (error) return std::unexpected(fmt::format("{}{}: {}", chosen_.empty() ? "" : "--table-directory ", (*directory)->string(), error.message()));
 
     Tables tables;
     tables.place = (*directory)->string();

@@ -10,8 +10,10 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fairlead::io {
@@ -30,8 +32,11 @@ class TableDirectory {
     /// @param chosen --table-directory; empty: a hugetlbfs mount, the runtime directory, or /dev/shm, the first that will do.
     TableDirectory(const std::filesystem::path &runtime_directory, const std::filesystem::path &chosen);
 
-    /// Bytes of tables that earlier runs have left: a start gets them back.
-    [[nodiscard]] std::size_t left_bytes() const;
+    /// Which tables a start has already, since an earlier run has left just these where it will look for them: for each worker the compact, then the
+    /// wide one. All others it must make, whatever else is left.
+    /// @param hugepages whether such count that are made of hugepages, or such that are not.
+    /// @param is_same judges what an earlier run said of how flows came to workers, perhaps cut to kSpreadTextMax.
+    [[nodiscard]] std::vector<bool> find_left(const TableShape &shape, bool hugepages, const std::function<bool(std::string_view)> &is_same) const;
 
     /// Removes what earlier runs have left.
     void forget() const;
@@ -56,7 +61,9 @@ class TableDirectory {
   private:
     [[nodiscard]] std::vector<std::filesystem::path> left_files() const;
     [[nodiscard]] std::vector<TableMemory> open_left(const std::string &boot_id) const;
-    [[nodiscard]] Result<std::optional<std::filesystem::path>> choose(std::size_t bytes, bool hugepages) const;
+    /// @param room_in what is still to be made in a directory.
+    [[nodiscard]] Result<std::optional<std::filesystem::path>> choose(const std::function<std::size_t(const std::filesystem::path &)> &room_in,
+                                                                      bool hugepages) const;
     [[nodiscard]] Result<TableMemory> create(const std::filesystem::path &directory, const TableHeader &header) const;
 
     std::string base_; ///< of the files' names

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -38,6 +39,34 @@ std::size_t page_size(const std::filesystem::path &directory) {
 
 std::size_t file_size(const std::filesystem::path &path, std::size_t line_bytes) {
     return round_up(kTableHeaderSize + line_bytes, page_size(path.parent_path()));
+}
+
+struct TableFile {
+    Descriptor file; ///< locked
+    std::size_t size;
+};
+
+Result<TableFile> open_own(const std::filesystem::path &path) {
+    Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!file) return cannot("open", path, errno);
+    struct stat status{};
+    if (::fstat(file.get(), &status) != 0) return cannot("look at", path, errno);
+    // Directories of memory are open to everyone: what others have put there is not ours.
+    if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 0077) != 0)
+        return std::unexpected("not a file of this user's alone");
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return std::unexpected(TableMemory::kInUse);
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size < kTableHeaderSize + 2 * kTableLineSize) return std::unexpected("cut short");
+    return TableFile{.file = std::move(file), .size = size};
+}
+
+Result<void> check(const TableHeader &header, const std::filesystem::path &path, std::size_t size) {
+    if (header.magic != kTableMagic) return std::unexpected("no connection table");
+    if (header.layout != kTableLayout) return std::unexpected(fmt::format("of layout {}, not {}", header.layout, kTableLayout));
+    if (header.line_count < 2 || header.line_count > ~wire::u32{0} || size != file_size(path, header.line_count * kTableLineSize))
+        return std::unexpected("of another size than it says");
+    if (header.kind != TableKind::kCompact && header.kind != TableKind::kWide) return std::unexpected("of an unknown kind");
+    return {};
 }
 
 /// At an address that hugepages want: a tmpfs that is not mounted for them gives any.
@@ -117,27 +146,24 @@ Result<TableMemory> TableMemory::create(const std::filesystem::path &path, const
 }
 
 Result<TableMemory> TableMemory::open(const std::filesystem::path &path) {
-    Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-    if (!file) return cannot("open", path, errno);
-    struct stat status{};
-    if (::fstat(file.get(), &status) != 0) return cannot("look at", path, errno);
-    // Directories of memory are open to everyone: what others have put there is not ours.
-    if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 0077) != 0)
-        return std::unexpected("not a file of this user's alone");
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return std::unexpected(kInUse);
-    const auto size = static_cast<std::size_t>(status.st_size);
-    if (size < kTableHeaderSize + 2 * kTableLineSize) return std::unexpected("cut short");
-    auto memory = map(path, std::move(file), size);
+    auto opened = open_own(path);
+    if (!opened) return std::unexpected(opened.error());
+    const auto size = opened->size;
+    auto memory = map(path, std::move(opened->file), size);
     if (!memory) return memory;
-    const TableHeader &header = memory->header();
-    if (header.magic != kTableMagic) return std::unexpected("no connection table");
-    if (header.layout != kTableLayout) return std::unexpected(fmt::format("of layout {}, not {}", header.layout, kTableLayout));
-    if (header.line_count < 2 || header.line_count > ~wire::u32{0} || size != file_size(path, header.line_count * kTableLineSize))
-        return std::unexpected("of another size than it says");
-    if (header.kind != TableKind::kCompact && header.kind != TableKind::kWide) return std::unexpected("of an unknown kind");
-    memory->line_bytes_ = header.line_count * kTableLineSize;
+    if (auto checked = check(memory->header(), path, size); !checked) return std::unexpected(checked.error());
+    memory->line_bytes_ = memory->header().line_count * kTableLineSize;
     memory->is_kept_ = true;
     return memory;
+}
+
+Result<TableHeader> TableMemory::read_header(const std::filesystem::path &path) {
+    const auto opened = open_own(path);
+    if (!opened) return std::unexpected(opened.error());
+    TableHeader header{};
+    if (::pread(opened->file.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) return cannot("read", path, errno);
+    if (auto checked = check(header, path, opened->size); !checked) return std::unexpected(checked.error());
+    return header;
 }
 
 void TableMemory::remove() {

@@ -40,6 +40,7 @@ inline constexpr wire::u64 kTableMagic = 0x454c424154434c46; // "FLCTABLE"
 inline constexpr wire::u32 kTableLayout = 1;
 inline constexpr std::size_t kTableHeaderSize = 4096;
 inline constexpr std::size_t kTableLineSize = 64;
+inline constexpr std::size_t kSpreadTextMax = sizeof(TableHeader::spread) - 1;
 static_assert(sizeof(TableHeader) <= kTableHeaderSize);
 
 class TableMemory {
@@ -55,6 +56,8 @@ class TableMemory {
     /// kInUse.
     static constexpr const char *kInUse = "in use by another process";
     [[nodiscard]] static Result<TableMemory> open(const std::filesystem::path &path);
+    /// What open() would find, without taking it.
+    [[nodiscard]] static Result<TableHeader> read_header(const std::filesystem::path &path);
 
     TableMemory(TableMemory &&other) noexcept
         : mapping_(std::exchange(other.mapping_, {})), line_bytes_(other.line_bytes_), path_(std::exchange(other.path_, {})),

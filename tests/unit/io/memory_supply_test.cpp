@@ -58,11 +58,23 @@ TEST(MemorySupply, WhatLacksIsSaidWithBothNumbers) {
 
 TEST(MemorySupply, EveryPieceTakesWholePages) {
     const MemoryNeed two{.pieces = {{kMegabyte}, {3 * kMegabyte}}};
-    EXPECT_EQ(two.bytes(2 * kMegabyte), 6 * kMegabyte);
-    EXPECT_EQ((MemoryNeed{.pieces = {{kMegabyte}}, .left = {4 * kMegabyte}}.bytes(2 * kMegabyte)), 0U);
+    EXPECT_EQ(two.hugepage_bytes(2 * kMegabyte), 6 * kMegabyte);
+    EXPECT_EQ(two.memory_bytes(), 4 * kMegabyte);
     const MemorySupply one_short{.hugepage_bytes_free = 4 * kMegabyte, .bytes_available = 512 * kMegabyte};
     EXPECT_EQ(choose_hugepages(HugepageUse::kOn, two, one_short).error(),
               "needs 6 MB of hugepages, 4 MB are free (3 pages of 2 MB, 2 are free); set vm.nr_hugepages, or --hugepages auto");
+}
+
+TEST(MemorySupply, WhatIsThereIsAskedForNoMoreInItsKindOfMemory) {
+    const MemorySupply supply{.hugepage_bytes_free = 4 * kMegabyte, .bytes_available = 4 * kMegabyte};
+    MemoryNeed need{.pieces = {{4 * kMegabyte}, {3 * kMegabyte}}};
+    need.pieces[1].has_memory = true; // hugepages were off
+    EXPECT_EQ(choose_hugepages(HugepageUse::kOn, need, supply).error(),
+              "needs 8 MB of hugepages, 4 MB are free (4 pages of 2 MB, 2 are free); set vm.nr_hugepages, or --hugepages auto");
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kOff, need, supply).value());
+    need.pieces[1] = {.bytes = 3 * kMegabyte, .has_hugepages = true};
+    EXPECT_TRUE(choose_hugepages(HugepageUse::kOn, need, supply).value());
+    EXPECT_FALSE(choose_hugepages(HugepageUse::kOff, need, supply)) << "hugepages were on, and their tables are only inherited";
 }
 
 TEST(MemorySupply, ANicGetsHugepagesUnlessTheyAreTurnedOff) {

@@ -86,12 +86,12 @@ TEST(Numa, HugepagesMustBeFreeOnTheNicsNode) {
 TEST(Numa, OnANodeToEveryPieceTakesWholePagesAndWhatIsLeftThereCounts) {
     const MemorySupply supply{.hugepage_bytes_free = 100 * kMegabyte, .bytes_available = 0, .node_bytes_free = {94 * kMegabyte, 6 * kMegabyte},
                               .node_bytes_set = {94 * kMegabyte, 6 * kMegabyte}};
-    MemoryNeed need{.pieces = {{0, 0}, {3 * kMegabyte, 1}, {kMegabyte, 1}, {kMegabyte, 1}}, .nic = true};
+    MemoryNeed need{.pieces = {{kMegabyte, 0}, {3 * kMegabyte, 1}, {kMegabyte, 1}, {kMegabyte, 1}}, .nic = true};
     EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
               "needs 8 MB of hugepages on NUMA node 1, 6 MB are free (4 pages of 2 MB, 3 are free); scripts/host.sh hugepages --node 1 --memory 8M, or --hugepages off");
-    need.left = {2 * kMegabyte, 0};
+    need.pieces[0].has_hugepages = true;
     EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, need, supply)) << "what is left lies on the other node";
-    need.left = {2 * kMegabyte, 1};
+    need.pieces[3].has_hugepages = true;
     EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need, supply).value());
 }
 
@@ -103,6 +103,51 @@ TEST(Numa, WhereThePagesAreOfAGigabyteSoAreThoseToSet) {
     EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
               "needs 2048 MB of hugepages on NUMA node 1, 1024 MB are free (2 pages of 1024 MB, 1 are free); scripts/host.sh hugepages --node 1 --memory 3072M "
               "--size 1G, or --hugepages off");
+}
+
+/// A plan for these NICs, as far as spread_of's words show it.
+Plan plan_for(std::vector<std::string> addresses, unsigned worker_count, bool is_distributed = false) {
+    Plan plan;
+    plan.placement.worker_cpus.resize(worker_count);
+    for (const auto &address : addresses) {
+        plan.ports.emplace_back();
+        plan.ports.back().spec = {.kind = PortKind::kPci, .name = address, .rx_file = {}, .tx_file = {}, .twin = {}, .text = "pci:" + address};
+        plan.ports.back().is_distributed = is_distributed;
+    }
+    return plan;
+}
+
+TEST(Plan, KnowsTheTablesOfTheSamePortsAndWorkersAlone) {
+    const std::string one = "2 workers, 0000:01:00.0 with 2 queues by RSS over 4-tuples";
+    EXPECT_TRUE(may_be_spread(one, plan_for({"0000:01:00.0"}, 2)));
+    EXPECT_FALSE(may_be_spread(one, plan_for({"0000:81:00.0"}, 2))) << "the NIC of another node";
+    EXPECT_FALSE(may_be_spread(one, plan_for({"0000:01:00.0"}, 1)));
+    EXPECT_FALSE(may_be_spread(one, plan_for({"0000:01:00.0"}, 22)));
+    EXPECT_FALSE(may_be_spread(one, plan_for({"0000:01:00.0", "0000:02:00.0"}, 2)));
+    EXPECT_FALSE(may_be_spread(one, plan_for({}, 2)));
+    EXPECT_FALSE(may_be_spread("", plan_for({"0000:01:00.0"}, 2)));
+    const std::string two = "2 workers, 0000:01:00.0 with 1 queues, handed on, 0000:02:00.0 with 2 queues by RSS over addresses";
+    EXPECT_TRUE(may_be_spread(two, plan_for({"0000:01:00.0", "0000:02:00.0"}, 2, true)));
+    EXPECT_FALSE(may_be_spread(two, plan_for({"0000:01:00.0", "0000:02:00.0"}, 2, false))) << "not handed on now";
+    EXPECT_FALSE(may_be_spread(two, plan_for({"0000:02:00.0", "0000:01:00.0"}, 2, true)));
+    EXPECT_FALSE(may_be_spread(two, plan_for({"0000:01:00.0"}, 2, true)));
+}
+
+TEST(Plan, KnowsThemByAsMuchAsTheirHeaderHolds) {
+    for (std::size_t longer = 0; longer < 40; ++longer) { // wherever the cut falls
+        std::vector<std::string> addresses;
+        std::string said = "2 workers";
+        for (int number = 10; number < 20; ++number) {
+            addresses.push_back(std::string(number == 10 ? longer : 0, '0') + "0000:" + std::to_string(number) + ":00.0");
+            said += ", " + addresses.back() + " with 1 queues, handed on";
+        }
+        const auto plan = plan_for(addresses, 2, true);
+        EXPECT_TRUE(may_be_spread(said, plan));
+        EXPECT_TRUE(may_be_spread(said.substr(0, kSpreadTextMax), plan)) << said.substr(0, kSpreadTextMax);
+        EXPECT_FALSE(may_be_spread(said.substr(0, said.find(", 0000:15")), plan)) << "not cut: of fewer NICs";
+        said[12 + longer] = '5';
+        EXPECT_FALSE(may_be_spread(said.substr(0, kSpreadTextMax), plan)) << said;
+    }
 }
 
 TEST(Numa, DpdkTakesItsMemoryOnTheNodesThatNeedIt) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/io/table_directory.hpp"
 
+#include "dataplane/io/plan.hpp"
 #include "tests/unit/io/temporary_directory.hpp"
 
 #include <fcntl.h>
@@ -39,6 +40,12 @@ class TableDirectoryTest : public testing::Test {
                 table.header().key_digest = 5;
                 table.bytes()[0] = std::byte{7};
             }
+    }
+    using Found = std::vector<bool>;
+    static Found none(unsigned worker_count) { return Found(2 * worker_count); }
+    /// What a start with that shape would find.
+    Found left(const TableShape &with, bool hugepages = false) const {
+        return directory().find_left(with, hugepages, [&](std::string_view said) { return said == with.spread; });
     }
     TemporaryDirectory root_;
     TemporaryDirectory memory_{"/dev/shm"};
@@ -185,10 +192,66 @@ TEST_F(TableDirectoryTest, ADirectoryOnADiskIsRefused) {
 
 TEST_F(TableDirectoryTest, ForgettingRemovesAllOfThisRuntimeDirectory) {
     run_once(shape());
-    EXPECT_GT(directory().left_bytes(), 2U * (6400 + 12800));
     directory().forget();
     EXPECT_TRUE(files().empty());
-    EXPECT_EQ(directory().left_bytes(), 0U);
+    EXPECT_EQ(left(shape()), none(2));
+}
+
+TEST_F(TableDirectoryTest, WhatTheNextRunTakesAsItIsIsThereBeforehand) {
+    EXPECT_EQ(left(shape()), none(2));
+    run_once(shape());
+    EXPECT_EQ(left(shape()), Found(4, true));
+    const auto tables = directory().take(shape(), false);
+    ASSERT_TRUE(tables) << tables.error();
+    EXPECT_EQ(left(shape()), none(2)) << "a process has them";
+}
+
+TEST_F(TableDirectoryTest, WhatIsOnlyInheritedIsNotThere) {
+    run_once(shape());
+    EXPECT_EQ(left(shape(1)), none(1)) << "fewer workers";
+    EXPECT_EQ(left(shape(3)), none(3)) << "more workers";
+    EXPECT_EQ(left(shape(2, 200)), none(2)) << "--connections doubled: all is made anew, not half";
+    EXPECT_EQ(left(shape(2, 50)), none(2)) << "--connections halved: the larger tables do not serve";
+    EXPECT_EQ(left(shape(2, 100, "another way")), none(2)) << "as from the NIC of another node";
+    EXPECT_EQ(left(shape(2, 100, "as ever"), true), none(2)) << "hugepages were off: these are of other memory";
+    const TemporaryDirectory other("/dev/shm");
+    EXPECT_EQ(TableDirectory(root_.path() / "run", other.path()).find_left(shape(), false, [](std::string_view) { return true; }), none(2))
+        << "another --table-directory";
+}
+
+TEST_F(TableDirectoryTest, WhatWasCountedOnAndIsNotTakenIsAskedForBeforeItIsMade) {
+    Plan plan;
+    plan.tables = shape(2, std::size_t{1} << 40);
+    plan.left_count = 0;
+    EXPECT_TRUE(check_left_tables(plan, directory())) << "nothing was counted on: asked for already";
+    plan.left_count = 4;
+    const auto lack = check_left_tables(plan, directory());
+    ASSERT_FALSE(lack);
+    EXPECT_NE(lack.error().find("an earlier run's connection tables do not fit this one: needs 402653185 MB of memory, "), std::string::npos) << lack.error();
+    run_once(shape());
+    plan.tables = shape();
+    EXPECT_TRUE(check_left_tables(plan, directory())) << "taken as they are";
+}
+
+TEST_F(TableDirectoryTest, EachTableIsLookedForByItself) {
+    run_once(shape());
+    for (const auto &file : files())
+        if (file.filename().string().find("wide-0-of-2") != std::string::npos) fs::remove(file);
+    EXPECT_EQ(left(shape()), (Found{true, false, true, true}));
+    auto wider = shape();
+    wider.wide_bytes *= 2;
+    EXPECT_EQ(left(wider), (Found{true, false, true, false}));
+}
+
+TEST_F(TableDirectoryTest, LookingTakesAndMakesNothing) {
+    run_once(shape());
+    EXPECT_EQ(TableDirectory(root_.path() / "run", root_.path() / "nothing").find_left(shape(), false, [](std::string_view) { return true; }), none(2));
+    EXPECT_FALSE(fs::exists(root_.path() / "nothing"));
+    left(shape());
+    EXPECT_EQ(files().size(), 4U);
+    const auto tables = directory().take(shape(), false);
+    ASSERT_TRUE(tables) << tables.error();
+    EXPECT_TRUE(tables->has_found());
 }
 
 TEST(TableMemory, WhatDoesNotFitIsAnErrorAndLeavesNothing) {

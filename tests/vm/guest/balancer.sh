@@ -82,13 +82,24 @@ use_twin() {
     sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
     ip addr replace "$kOwnAddress/24" dev "$twin"
     ip -n client addr replace "$kNeighbour/24" dev eth0
+    ip -n client neigh flush to "$kOwnAddress" dev eth0 # another NIC may have had it
 }
 # From outside, and from here: answered sooner than a neighbour is asked for again.
 kernel_is_reached() { quietly nsenter --net=/run/netns/client ping -n -q -c 1 -W 0.4 "$kOwnAddress"; }
 kernel_reaches() { quietly ping -n -q -c 1 -W 0.4 -I "$twin" "$kNeighbour"; }
 
-# returns_soon PAIR WHAT : within 2 s from now VIP traffic and the kernel's own go by the NIC, all looked for at once.
+# logged COUNT WORDS : whether the dataplane's log has them that often. logged_ms WORDS : when it last said them.
+logged() { [ "$(grep -cF -- "$2" "$kRun/dataplane.log")" -ge "$1" ]; }
+logged_ms() {
+    local line
+    line=$(grep -F -- "$1" "$kRun/dataplane.log" | tail -n 1)
+    date -d "${line%% *}" +%s%3N
+}
+
+# returns_soon PAIR WHAT SINCE : within 2 s of what was at SINCE, in ms, VIP traffic and the kernel's own go by the NIC, all looked for at once.
 returns_soon() {
+    # shellcheck disable=SC2034  # time_until's
+    local since=$3
     local took way pids=()
     time_until 20 kernel_is_reached >/run/reached &
     pids+=("$!")

@@ -113,11 +113,10 @@ need_network() {
 # soon_answers PAIR : whether a connection is made sooner than TCP would send its SYN again; a shell starts faster than curl.
 soon_answers() { nsenter --net=/run/netns/client timeout 0.4 bash -c ": </dev/tcp/${kVip[$1]}/80" 2>/dev/null; }
 
-# time_until SECONDS COMMAND... : prints the milliseconds until it succeeds.
+# time_until SECONDS COMMAND... : prints the milliseconds until it succeeds, from $since (now).
 time_until() {
-    local began patience=$1
+    local began=${since:-$(now_ms)} patience=$1
     shift
-    began=$(now_ms)
     until "$@"; do
         [ $(($(now_ms) - began)) -lt $((patience * 1000)) ] || return 1
     done

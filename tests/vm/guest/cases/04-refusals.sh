@@ -13,16 +13,16 @@ forwards_now() { grep -q 'forwards on 1 port' "$kRun/dataplane.log"; }
 starts() {
     local status=0
     : >"$kRun/dataplane.log"
-    start_dataplane "$@" --forget
+    start_dataplane "$@" --forget --log-level debug
     wait_until 30 forwards_now || status=1
     [ "$status" -eq 0 ] || complaints dataplane
     end_program dataplane
-rm -f /dev/hugepages/fairlead-*     # whose pages count as free to who had left them
+    starts_dpdk "$kRun/dataplane.log" || status=1 # who looks for that in a refusal would see it
     return "$status"
 }
 # pages_needed OPTION... : by the program's own word, where there are none.
 pages_needed() {
-    { "$programs/fairlead-dataplane" --idle backoff --runtime-dir "$kRefusedRuntime" --connections 65536 "$@" 2>&1 || true; } |
+    { "$programs/fairlead-dataplane" --idle backoff --runtime-dir "${refused_runtime:-$kRefusedRuntime}" --connections "${connections:-65536}" "$@" 2>&1 || true; } |
         sed -nE 's/.*\(([0-9]+) pages of 2 MB.*/\1/p'
 }
 
@@ -50,6 +50,21 @@ set_pages 4 $((pages - 1))
 refused_dataplane "hugepages one short on the NIC's node" "on NUMA node 1, .*$pages pages of 2 MB, $((pages - 1)) are free.*host.sh hugepages --node 1 --memory $((pages * 2))M," --port "pci:$kFarNic" --lcores 1
 set_pages 4 "$pages"
 check "with one page more on the node it starts" starts --port "pci:$kFarNic" --lcores 1
+set_pages $((kHugepages / 2)) $((kHugepages / 2))
+
+# What a run leaves counts for the next one that will take just that, and for no other.
+: >"$kRun/dataplane.log"
+start_dataplane --port "pci:$kNic" --workers 1
+check "a run leaves connection tables" wait_until 30 forwards_now
+end_program dataplane
+set_pages 0 0
+# pages_more OPTION... : than with what is left.
+pages_more() { echo $(($(pages_needed "$@") - $(refused_runtime=$kRuntime pages_needed "$@"))); }
+check "the next run needs no pages for them" compare "$(pages_more --port "pci:$kNic" --workers 1)" ">" 0
+check "one with twice the connections needs all of its own" same "$(connections=131072 pages_more --port "pci:$kNic" --workers 1)" 0
+check "one with two workers needs all of its own" same "$(pages_more --port "pci:$kNic" --lcores 0,1 --numa any)" 0
+check "one on a NIC of the other node needs all of its own" same "$(pages_more --port "pci:$kFarNic" --lcores 1)" 0
+rm -f /dev/hugepages/fairlead-*
 set_pages $((kHugepages / 2)) $((kHugepages / 2))
 
 check "a dataplane runs on all NICs" need_balancer 2 "${kPairs[@]}"
