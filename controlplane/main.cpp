@@ -59,6 +59,7 @@ sigset_t block_signals() {
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGCHLD, SIG_DFL); // ignored, as whoever starts this may have it, it keeps from knowing how a command ended
     return signals;
 }
 

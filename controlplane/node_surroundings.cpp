@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include "controlplane/publish/stop_dataplane.hpp"
@@ -22,29 +23,31 @@ std::vector<std::string> vips_of(const config::Config &config) {
     return {vips.begin(), vips.end()};
 }
 
+} // namespace
+
 node::Traffic traffic_of(const metrics::Sample &sample) {
     if (!sample.up) return {.trouble = "the dataplane is down: " + sample.down_reason};
+    if (sample.dataplane.generation == 0) return {.trouble = "the dataplane runs no generation, and counts no service's packets"};
     node::Traffic traffic;
     for (const metrics::ServiceSample &service : sample.services) traffic.packets += service.counters.packets;
     for (const wire::WorkerCounters &worker : sample.workers) traffic.connections += worker.connections;
     return traffic;
 }
 
-std::string why_not_forwarding(const state::Controller &controller) {
-    const auto dataplane = controller.dataplane();
-    const auto desired = controller.view()->generation;
+std::string why_not_forwarding(const publish::PublisherStatus &dataplane, std::uint64_t desired, const metrics::Sample &sample) {
     if (!dataplane.connected) return "the dataplane is down: " + dataplane.last_error;
-    if (dataplane.generation == desired && desired != 0) return {};
-    return fmt::format("the dataplane runs generation {}, desired is {}", dataplane.generation, desired);
+    if (dataplane.generation != desired || desired == 0)
+        return fmt::format("the dataplane runs generation {}, desired is {}", dataplane.generation, desired);
+    return fmt::format("{}", fmt::join(metrics::port_troubles(sample), "; "));
 }
-
-} // namespace
 
 node::Surroundings node_surroundings(const state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics,
                                      std::string dataplane_socket, std::chrono::seconds command_timeout) {
     return {.vips = [&controller] { return vips_of(controller.view()->config); },
             .traffic = [statistics] { return traffic_of(statistics->sample()); },
-            .why_not_forwarding = [&controller] { return why_not_forwarding(controller); },
+            .why_not_forwarding = [&controller, statistics] {
+                return why_not_forwarding(controller.dataplane(), controller.view()->generation, statistics->sample());
+            },
             .stop_dataplane = [socket = std::move(dataplane_socket)] { return publish::stop_dataplane(socket, kStopDeadline); },
             .stop_self = [] { ::kill(::getpid(), SIGTERM); }, // main() waits for it; calls under way are answered first
             .run = [command_timeout](const node::Command &command, const node::Environment &environment,

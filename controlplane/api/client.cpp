@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <fairlead.grpc.pb.h>
@@ -20,6 +19,7 @@
 
 #include "controlplane/api/convert.hpp"
 #include "controlplane/config/config.hpp"
+#include "controlplane/publish/process.hpp"
 
 namespace fairlead::api {
 
@@ -99,10 +99,7 @@ class Client::Connection {
 
     [[nodiscard]] publish::Descriptor daemon_process() const {
         const auto connection = connect(socket_path_);
-        ucred daemon{};
-        socklen_t size = sizeof daemon;
-        if (!connection || ::getsockopt(connection->get(), SOL_SOCKET, SO_PEERCRED, &daemon, &size) != 0 || daemon.pid <= 0) return {};
-        return publish::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, daemon.pid, 0)));
+        return connection ? publish::peer_process(connection->get()) : publish::Descriptor();
     }
 
     template <class Request, class Word>
@@ -146,6 +143,7 @@ class Client::Connection {
             error.what = "fairleadd went away: " + reason;
             error.mend = "see whether it runs, and fairlead status";
             return {CallFailure::Kind::kUnreachable, std::move(error)};
+        case grpc::StatusCode::CANCELLED: return {CallFailure::Kind::kCancelled, std::move(error)};
         default: return {CallFailure::Kind::kRefused, std::move(error)};
         }
     }

@@ -21,6 +21,7 @@ struct CallFailure {
     enum class Kind {
         kRefused,     ///< the daemon understood and said no
         kUnreachable, ///< no daemon, no permission, no answer in time
+        kCancelled,   ///< given up by whoever made the call
     };
     Kind kind;
     Error error;

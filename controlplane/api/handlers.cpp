@@ -50,6 +50,7 @@ node::Caller caller_of(grpc::ServerContext &context, grpc::ServerWriter<v1::Node
                     message.set_text(progress.text);
                     message.set_packets_per_second(progress.packets_per_second);
                     message.set_connections(progress.connections);
+                    message.set_is_at_deadline(progress.is_at_deadline);
                     (void)writer.Write(message);
                 },
             .is_gone = [&context] { return context.IsCancelled(); }};
@@ -59,11 +60,27 @@ grpc::Status finish(const std::expected<void, Error> &done) {
     return done ? grpc::Status::OK : refusal(grpc::StatusCode::FAILED_PRECONDITION, done.error());
 }
 
+node::DrainOptions options_of(const v1::NodeDrainRequest &request) {
+    node::DrainOptions options;
+    if (request.quiet_for_s() != 0) options.quiet_for = std::chrono::seconds(request.quiet_for_s());
+    if (request.deadline_s() != 0) options.deadline = std::chrono::seconds(request.deadline_s());
+    options.keeps_running = request.keep_running();
+    options.stops_at_deadline = request.stop_at_deadline();
+    return options;
+}
+
 /// As `fairlead` checks them; others may not. Nothing: right.
 std::optional<Error> check(const v1::NodeDrainRequest &request) {
     for (const auto &[field, seconds] : {std::pair{"quiet_for", request.quiet_for_s()}, std::pair{"deadline", request.deadline_s()}})
         if (seconds > config::kTimeoutMaxS)
             return error_in(field, fmt::format("{} s is too long", seconds), fmt::format("give at most {} s", config::kTimeoutMaxS));
+    const node::DrainOptions options = options_of(request);
+    if (options.keeps_running && options.stops_at_deadline)
+        return error_in("keep_running", "stopping nothing and stopping at the deadline exclude each other", "give one of keep_running and stop_at_deadline");
+    if (options.quiet_for > options.deadline && !options.stops_at_deadline)
+        return error_in("quiet_for", fmt::format("a deadline of {} s ends before traffic can have been gone for {} s", options.deadline.count(),
+                                                 options.quiet_for.count()),
+                        "give a longer deadline, or a shorter quiet_for");
     return std::nullopt;
 }
 
@@ -159,12 +176,7 @@ grpc::Status Handlers::StateImport(Context *, const v1::StateImportRequest *requ
 
 grpc::Status Handlers::NodeDrain(Context *context, const v1::NodeDrainRequest *request, grpc::ServerWriter<v1::NodeProgress> *writer) {
     if (const auto error = check(*request)) return bad_request(*error);
-    node::DrainOptions options;
-    if (request->quiet_for_s() != 0) options.quiet_for = std::chrono::seconds(request->quiet_for_s());
-    if (request->deadline_s() != 0) options.deadline = std::chrono::seconds(request->deadline_s());
-    options.keeps_running = request->keep_running();
-    options.stops_at_deadline = request->stop_at_deadline();
-    return finish(node_.drain(options, caller_of(*context, *writer)));
+    return finish(node_.drain(options_of(*request), caller_of(*context, *writer)));
 }
 
 grpc::Status Handlers::NodeAnnounce(Context *context, const v1::NodeAnnounceRequest *, grpc::ServerWriter<v1::NodeProgress> *writer) {

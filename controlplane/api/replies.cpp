@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -125,12 +126,11 @@ v1::StatusReply status_reply(const state::Controller &controller, const metrics:
     reply.set_config_file_differs(standing != state::FileStanding::kNone && standing != state::FileStanding::kSame);
     for (const std::string &warning : view->warnings) reply.add_warnings(warning);
     if (const std::string trouble = controller.next_hop_trouble(); !trouble.empty()) reply.add_warnings("next hops: " + trouble);
-    for (const wire::PortCounters &port : sample.ports) {
-        if (port.is_there == 0) reply.add_warnings(fmt::format("port {}: its device is away; bind it again", port.name));
-        else if (port.link_is_up == 0) reply.add_warnings(fmt::format("port {}: its link is down", port.name));
-    }
+    for (std::string &trouble : metrics::port_troubles(sample)) reply.add_warnings(std::move(trouble));
     if (sample.node.state == node::State::kWithdrawn || sample.node.state == node::State::kDrained)
-        reply.add_warnings("this node is out of routing; fairlead node announce puts it back");
+        reply.add_warnings(sample.node.is_managed ? "this node is out of routing; fairlead node announce puts it back"
+                                                  : "this node was taken out of routing by a fairleadd that had commands for it, and this one has none that put "
+                                                    "it back; start it with --on-withdraw and --on-announce");
     if (const std::string note = describe(standing, controller.config_file()); !note.empty()) reply.add_warnings(note);
     return reply;
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <optional>
 #include <thread>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -61,7 +60,6 @@ void wait_until_empty(Session &session, const std::string &service, const std::s
     request.set_address(address);
     const Clock::time_point end = Clock::now() + deadline;
     Progress progress;
-    std::string trouble_said;
     for (bool was_empty = false;;) {
         const auto reply = session.client().backend_list(request);
         if (const auto failure = end_of_drain(reply, name)) {
@@ -75,10 +73,7 @@ void wait_until_empty(Session &session, const std::string &service, const std::s
             fmt::print("{} has no connections left\n", name);
             return;
         }
-        if (std::exchange(trouble_said, look.trouble) != look.trouble && !look.trouble.empty()) {
-            progress.clear();
-            fmt::print(stderr, "fairlead: {}; waiting on\n", look.trouble);
-        }
+        progress.trouble(look.trouble);
         const Clock::time_point now = Clock::now();
         if (now >= end && !is_empty) {
             const std::string waited = config::format_duration_s(static_cast<std::uint32_t>(deadline.count()));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// fairlead node drain|announce
+#include <chrono>
 #include <csignal>
 #include <ctime>
 #include <memory>
@@ -7,13 +8,13 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include "controlplane/cli/arguments.hpp"
+#include "controlplane/cli/node_ends.hpp"
 #include "controlplane/cli/progress.hpp"
 #include "controlplane/cli/session.hpp"
-#include "controlplane/cli/table.hpp"
 #include "controlplane/config/config.hpp"
+#include "controlplane/publish/process.hpp"
 
 namespace fairlead::cli {
 
@@ -40,7 +41,10 @@ class Interruption {
         });
     }
     [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
-    [[nodiscard]] bool has_come() const { return source_.stop_requested(); }
+    /// Whether it is the signal that has ended the call: what is refused at the same moment is refused all the same.
+    [[nodiscard]] bool has_ended(const api::CallFailure &failure) const {
+        return source_.stop_requested() && failure.kind == api::CallFailure::Kind::kCancelled;
+    }
 
   private:
     sigset_t signals_{};
@@ -57,13 +61,10 @@ class Teller {
         switch (word.phase()) {
         case v1::NodeProgress::PHASE_WITHDRAWING: say(is_new, "withdrawing: " + word.text()); break;
         case v1::NodeProgress::PHASE_ANNOUNCING: say(is_new, "announcing: " + word.text()); break;
-        case v1::NodeProgress::PHASE_STOPPING: say(is_new, "stopping: " + traffic()); break;
+        case v1::NodeProgress::PHASE_STOPPING: say(is_new, "stopping: " + (last_.is_at_deadline() ? "the deadline has come" : traffic_of(last_))); break;
         case v1::NodeProgress::PHASE_WAITING: wait(is_new); break;
         default: break;
         }
-    }
-    [[nodiscard]] std::string traffic() const {
-        return fmt::format("{:.1f} packets a second, {} connections known", last_.packets_per_second(), grouped(last_.connections()));
     }
     [[nodiscard]] const v1::NodeProgress &last() const { return last_; }
     void end() { progress_.clear(); }
@@ -77,24 +78,19 @@ class Teller {
     }
     void wait(bool is_new) {
         say(is_new, last_.text().empty() ? "withdrawn; waiting until traffic is gone" : "waiting");
-        if (std::exchange(trouble_, last_.text()) != last_.text() && !last_.text().empty()) {
-            progress_.clear();
-            fmt::print(stderr, "fairlead: {}; waiting on\n", last_.text());
-        }
-        if (last_.text().empty()) progress_.show(traffic());
+        progress_.trouble(last_.text());
+        if (last_.text().empty()) progress_.show(traffic_of(last_));
     }
 
     Progress progress_;
     v1::NodeProgress::Phase phase_ = v1::NodeProgress::PHASE_UNSPECIFIED;
     v1::NodeProgress last_;
-    std::string trouble_;
 };
 
 /// fairleadd ends after its answer; what is started again before that would find it there.
 bool ends(const publish::Descriptor &process) {
-    constexpr int kDeadlineMs = 15'000;
-    pollfd polled{process.get(), POLLIN, 0}; // none: not to be seen from here, and not waited for
-    return !process || ::poll(&polled, 1, kDeadlineMs) > 0;
+    constexpr std::chrono::seconds kDeadline{15};
+    return !process || publish::is_readable_until(process.get(), std::chrono::steady_clock::now() + kDeadline); // none: not to be seen from here
 }
 
 std::uint32_t seconds_of(const std::string &duration) { return *config::parse_duration_s(duration); }
@@ -112,11 +108,10 @@ void drain(Session &session, const DrainArguments &arguments) {
     teller.end();
     session.disconnect(); // a daemon that ends waits for its clients
     if (done && !arguments.keeps_running && !ends(daemon))
-        return session.fail(error_of("drained, and the dataplane has stopped, but fairleadd does not end", "stop it: systemctl stop fairleadd"));
-    if (done) return fmt::print("drained: {}; {}\n", teller.traffic(), arguments.keeps_running ? "it runs on" : "dataplane and fairleadd have stopped");
-    if (!interruption.has_come()) return session.fail(done.error());
-    session.fail(error_of("interrupted: nothing more is waited for, and the node stays withdrawn and runs",
-                          "see fairlead status; fairlead node drain goes on, fairlead node announce puts it back"));
+        return session.fail(error_of("the dataplane has stopped, but fairleadd does not end", "stop it: systemctl stop fairleadd"));
+    if (done) return fmt::print("{}\n", end_of_drain(teller.last(), arguments.keeps_running));
+    if (!interruption.has_ended(done.error())) return session.fail(done.error());
+    session.fail(interrupted_drain(teller.last().phase()));
 }
 
 void announce(Session &session) {
@@ -125,8 +120,8 @@ void announce(Session &session) {
     const auto done = session.client().node_announce([&](const v1::NodeProgress &word) { teller.tell(word); }, interruption.token());
     teller.end();
     if (done) return fmt::print("announced{}\n", teller.last().text().empty() ? "" : ": " + teller.last().text());
-    if (!interruption.has_come()) return session.fail(done.error());
-    session.fail(error_of("interrupted", "see fairlead status"));
+    if (!interruption.has_ended(done.error())) return session.fail(done.error());
+    session.fail(interrupted_announcement(teller.last().phase()));
 }
 
 } // namespace
@@ -140,10 +135,11 @@ void add_node_commands(CLI::App &app, Session &session) {
         ->check(is_duration())
         ->capture_default_str();
     command->add_option("--deadline", arguments->deadline, "How long to wait for that at most")->check(is_duration())->capture_default_str();
-    command->add_option("--at-deadline", arguments->at_deadline, "What then: fail, and leave it withdrawn and running, or stop it nevertheless")
-        ->check(CLI::IsMember({"fail", "stop"}))
-        ->capture_default_str();
-    command->add_flag("--keep-running", arguments->keeps_running, "Stop nothing when traffic is gone");
+    CLI::Option *at_deadline =
+        command->add_option("--at-deadline", arguments->at_deadline, "What then: fail, and leave it withdrawn and running, or stop it nevertheless")
+            ->check(CLI::IsMember({"fail", "stop"}))
+            ->capture_default_str();
+    command->add_flag("--keep-running", arguments->keeps_running, "Stop nothing when traffic is gone")->excludes(at_deadline);
     command->callback([&session, arguments] { drain(session, *arguments); });
 
     CLI::App *back = node->add_subcommand("announce", "Put this node back into routing, as soon as it forwards; a drain under way ends");

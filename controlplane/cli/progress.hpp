@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A line on a terminal that the next one replaces; elsewhere nothing.
+/// A line on a terminal that the next one replaces; elsewhere nothing. What is in the way of whoever waits, on both.
 #pragma once
 
 #include <cstdio>
@@ -19,6 +19,12 @@ class Progress {
         fmt::print(stderr, "\r\x1b[K{}", text);
         is_shown_ = true;
     }
+    /// Says it once, and again when it was another one meanwhile. Empty: there is none.
+    void trouble(const std::string &text) {
+        if (std::exchange(trouble_, text) == text || text.empty()) return;
+        clear();
+        fmt::print(stderr, "fairlead: {}; waiting on\n", text);
+    }
     void clear() {
         if (std::exchange(is_shown_, false)) fmt::print(stderr, "\r\x1b[K");
     }
@@ -26,6 +32,7 @@ class Progress {
   private:
     bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
     bool is_shown_ = false;
+    std::string trouble_;
 };
 
 } // namespace fairlead::cli

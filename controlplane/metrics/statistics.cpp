@@ -41,6 +41,15 @@ template <class Tenancies> auto before(const Tenancies &tenancies, std::uint32_t
 
 } // namespace
 
+std::vector<std::string> port_troubles(const Sample &sample) {
+    std::vector<std::string> troubles;
+    for (const wire::PortCounters &port : sample.ports) {
+        if (port.is_there == 0) troubles.push_back(fmt::format("port {}: its device is away; bind it again", port.name));
+        else if (port.link_is_up == 0) troubles.push_back(fmt::format("port {}: its link is down", port.name));
+    }
+    return troubles;
+}
+
 Statistics::Statistics(std::shared_ptr<publish::CountersReader> reader)
     : reader_(std::move(reader)), directory_(std::make_shared<const Directory>()) {}
 

@@ -88,6 +88,9 @@ struct Sample {
     std::vector<wire::GenerationCounters> generations;  ///< over all workers, oldest first
 };
 
+/// Of each port that is away or whose link is down, what is wrong with it; in the order of --port.
+[[nodiscard]] std::vector<std::string> port_troubles(const Sample &sample);
+
 /// May be used from any thread.
 class Statistics {
   public:

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 #include "controlplane/publish/descriptor.hpp"
@@ -29,20 +30,23 @@ constexpr std::chrono::milliseconds kGlance{50};   ///< how soon is_ending is se
 constexpr std::chrono::milliseconds kGrace{1000};  ///< from SIGTERM to SIGKILL
 constexpr std::size_t kLineSizeMax = 300;          ///< of what a command prints
 constexpr std::size_t kLinesLoggedMax = 100;
+constexpr int kReadsMax = 16;                      ///< between two looks at the clock: one may print as fast as it is read
+constexpr int kShellSignalBase = 128;              ///< a shell ends with this and the signal that its command was killed by
 
 /// Lines of what a command prints: the first hundred go to the log, the last is kept.
 class Printed {
   public:
     explicit Printed(const std::string &program) : program_(program) {}
-    /// Takes what is there; false: no more will come.
+    /// Takes what is there, a pipe full at most; false: no more will come.
     bool take(int pipe) {
         std::array<char, 4096> bytes{};
-        for (;;) {
+        for (int reads = 0; reads < kReadsMax; ++reads) {
             const ssize_t size = ::read(pipe, bytes.data(), bytes.size());
             if (size < 0) return errno == EAGAIN || errno == EINTR;
             if (size == 0) return false;
             for (const char c : std::string_view(bytes.data(), static_cast<std::size_t>(size))) take_character(c);
         }
+        return true;
     }
     [[nodiscard]] std::string last() {
         end_line();
@@ -146,11 +150,14 @@ class Process {
         return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid_;
     }
     void signal_group(int signal) const { ::kill(-pid_, signal); }
-    int wait() {
+    /// Its status; nothing: it is not to be had, the kernel has reaped it.
+    std::optional<int> wait() {
         int status = 0;
-        while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
+        pid_t reaped = 0;
+        do reaped = ::waitpid(pid_, &status, 0);
+        while (reaped < 0 && errno == EINTR);
         is_reaped_ = true;
-        return status;
+        return reaped == pid_ ? std::optional(status) : std::nullopt;
     }
 
   private:
@@ -183,6 +190,8 @@ End follow(const Process &process, Descriptor output, Printed &printed, std::chr
     return end;
 }
 
+bool is_by_signal(int status) { return WIFSIGNALED(status) || WEXITSTATUS(status) > kShellSignalBase; }
+
 std::string describe(int status) {
     if (WIFSIGNALED(status)) return fmt::format("killed by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)));
     return fmt::format("exit status {}", WEXITSTATUS(status));
@@ -190,10 +199,10 @@ std::string describe(int status) {
 
 } // namespace
 
-std::expected<std::string, Error> run(const Command &command, const Environment &environment, std::chrono::milliseconds timeout,
-                                      const std::atomic<bool> &is_ending) {
-    const auto fail = [&](std::string what) {
-        return std::unexpected(error_of(command.words.front() + ": " + std::move(what)));
+std::expected<std::string, CommandFailure> run(const Command &command, const Environment &environment, std::chrono::milliseconds timeout,
+                                               const std::atomic<bool> &is_ending) {
+    const auto fail = [&](std::string what, bool was_cut_short = false) {
+        return std::unexpected(CommandFailure(error_of(command.words.front() + ": " + std::move(what)), was_cut_short));
     };
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return fail(fmt::format("no pipe: {}", std::generic_category().message(errno)));
@@ -212,15 +221,16 @@ std::expected<std::string, Error> run(const Command &command, const Environment 
     Process process(pid);
     Printed printed(command.words.front());
     const End end = follow(process, std::move(output), printed, timeout, is_ending);
-    const int status = process.wait();
+    const auto status = process.wait();
     const std::string last = printed.last();
     const std::string said = last.empty() ? ", and says nothing" : ": " + last;
     switch (end) {
-    case End::kTimeout: return fail(fmt::format("ended after {} ms without an end of its own{}", timeout.count(), said));
-    case End::kCancelled: return fail(fmt::format("ended, since fairleadd ends{}", said));
+    case End::kTimeout: return fail(fmt::format("ended after {} ms without an end of its own{}", timeout.count(), said), true);
+    case End::kCancelled: return fail(fmt::format("ended, since fairleadd ends{}", said), true);
     case End::kItsOwn: break;
     }
-    if (status != 0) return fail(describe(status) + said);
+    if (!status) return fail("how it ended is not known, since SIGCHLD is ignored" + said, true);
+    if (*status != 0) return fail(describe(*status) + said, is_by_signal(*status) || is_ending.load());
     return last;
 }
 

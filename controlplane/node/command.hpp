@@ -32,11 +32,19 @@ struct Command {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
+/// Why a command has not done what it is for.
+struct CommandFailure {
+    Error error;
+    bool was_cut_short = false; ///< by a signal, ours or another's: nobody knows what it has done
+
+    CommandFailure(Error what, bool is_cut_short = false) : error(std::move(what)), was_cut_short(is_cut_short) {}
+};
+
 /// Runs it to its end. What it prints, on either stream, goes to the log; its last line is part of the error, or the
 /// result ("" if it prints nothing).
 /// Whatever it started is ended with it at the timeout, or once `is_ending` is set: by SIGTERM, a second later by SIGKILL.
-/// Errors: it cannot be started, exit status not 0, a signal, the timeout.
-[[nodiscard]] std::expected<std::string, Error> run(const Command &command, const Environment &environment,
-                                                    std::chrono::milliseconds timeout, const std::atomic<bool> &is_ending);
+/// Errors: it cannot be started, exit status not 0, a signal, the timeout, an end that cannot be known since SIGCHLD is ignored.
+[[nodiscard]] std::expected<std::string, CommandFailure> run(const Command &command, const Environment &environment,
+                                                             std::chrono::milliseconds timeout, const std::atomic<bool> &is_ending);
 
 } // namespace fairlead::node

@@ -27,6 +27,7 @@ class Node::Turn {
   public:
     static std::expected<Turn, Error> take_for_drain(Node &node) {
         const std::lock_guard lock(node.mutex_);
+        if (node.is_ending_) return std::unexpected(error_of("fairleadd ends; the node is not drained"));
         if (node.is_busy_ || node.is_announcing_)
             return std::unexpected(error_of(node.is_announcing_ ? "the node is being announced" : "the node is being drained", "see fairlead status"));
         node.is_given_up_ = false;
@@ -36,6 +37,7 @@ class Node::Turn {
     /// Has a drain under way give up, and waits for that.
     static std::expected<Turn, Error> take_for_announcement(Node &node) {
         std::unique_lock lock(node.mutex_);
+        if (node.is_ending_) return std::unexpected(error_of("fairleadd ends; the node is not announced"));
         if (node.is_announcing_) return std::unexpected(error_of("the node is being announced", "see fairlead status"));
         node.is_announcing_ = true;
         node.is_given_up_ = true;
@@ -64,10 +66,11 @@ class Node::Turn {
 Node::Node(std::optional<Commands> commands, WithdrawnMark mark, Surroundings surroundings)
     : commands_(std::move(commands)), mark_(std::move(mark)), surroundings_(std::move(surroundings)) {
     standing_.is_managed = commands_.has_value();
-    if (const auto since = mark_.read(); since && commands_) {
+    if (const auto since = mark_.read()) {
         standing_.state = State::kWithdrawn;
         standing_.since_unix_s = *since;
-        spdlog::warn("this node was taken out of routing before fairleadd started; fairlead node announce puts it back");
+        spdlog::warn("this node was taken out of routing before fairleadd started; {}",
+                     commands_ ? "fairlead node announce puts it back" : "no command is configured that puts it back: --on-withdraw and --on-announce");
     }
     surroundings_.changed(standing_);
 }
@@ -104,11 +107,11 @@ std::optional<Error> Node::why_give_up(const Caller &caller) const {
     return std::nullopt;
 }
 
-std::expected<std::string, Error> Node::run_command(const char *option, const char *action, const Command &command) {
+std::expected<std::string, CommandFailure> Node::run_command(const char *option, const char *action, const Command &command) {
     const Environment environment = {{"FAIRLEAD_ACTION", action}, {"FAIRLEAD_VIPS", fmt::format("{}", fmt::join(surroundings_.vips(), " "))}};
     spdlog::info("node: {} runs {}", option, command.text);
     auto said = surroundings_.run(command, environment, is_ending_);
-    if (!said) said.error().field = option;
+    if (!said) said.error().error.field = option;
     return said;
 }
 
@@ -123,6 +126,7 @@ std::expected<void, Error> Node::drain(const DrainOptions &options, const Caller
 }
 
 /// A command that fails leaves the node standing as it did: nothing is run to take it back, since nobody knows how far it came.
+/// Of one that was cut short the worse is assumed: that it has withdrawn.
 std::expected<void, Error> Node::withdraw(const Caller &caller) {
     const Standing before = standing();
     const bool was_withdrawn = mark_.read().has_value();
@@ -135,9 +139,17 @@ std::expected<void, Error> Node::withdraw(const Caller &caller) {
         set_state(State::kDraining);
         return {};
     }
-    if (!was_withdrawn) (void)mark_.clear();
-    Error error = said.error();
-    error.what += was_withdrawn ? "; the node stays withdrawn, as it was, and runs" : "; the node is taken for announced, as it was, and runs";
+    Error error = said.error().error;
+    if (was_withdrawn) {
+        error.what += "; the node stays withdrawn, as it was, and runs";
+    } else if (said.error().was_cut_short) {
+        error.what += "; it may have withdrawn the node, which is taken for withdrawn, and runs";
+        error.mend = fmt::format("look at the routes; {}", kPutBack);
+        return fail_in(State::kWithdrawn, std::move(error));
+    } else {
+        (void)mark_.clear();
+        error.what += "; the node is taken for announced, as it was, and runs";
+    }
     error.mend = "mend what the command says and drain again; it must leave routing as it was when it fails";
     return fail_in(was_withdrawn ? State::kWithdrawn : State::kAnnounced, std::move(error));
 }
@@ -164,24 +176,29 @@ std::expected<Progress, Error> Node::wait_for_quiet(const DrainOptions &options,
             return last;
         }
         caller.tell(last);
-        if (now >= end && options.stops_at_deadline) {
-            spdlog::warn("node: {:.1f} packets a second still come at the deadline; it is stopped, as was asked for", last.packets_per_second);
-            return last;
-        }
-        if (now >= end) {
-            const std::string left = traffic.trouble.empty() ? fmt::format("{:.1f} packets a second", last.packets_per_second)
-                                                             : "an unknown number of packets (" + traffic.trouble + ")";
-            return fail_in(State::kWithdrawn, error_of(fmt::format("{} still come after {} s; the node stays withdrawn and runs", left,
-                                                                   options.deadline.count()),
-                                                       fmt::format("look at what routes them here; {}", kPutBack)));
-        }
+        if (now >= end) return at_deadline(options, std::move(last));
         surroundings_.pause(kLookPeriod);
     }
 }
 
+std::expected<Progress, Error> Node::at_deadline(const DrainOptions &options, Progress last) {
+    const bool is_known = last.text.empty();
+    const std::string left = is_known ? fmt::format("{:.1f} packets a second", last.packets_per_second)
+                                      : "an unknown number of packets (" + last.text + ")";
+    if (options.stops_at_deadline) {
+        spdlog::warn("node: {} still come at the deadline; it is stopped, as was asked for", left);
+        set_state(State::kWithdrawn);
+        last.is_at_deadline = true;
+        return last;
+    }
+    const char *mend = is_known ? "look at what routes them here" : "see fairlead status; to stop it nevertheless, fairlead node drain --at-deadline stop";
+    return fail_in(State::kWithdrawn, error_of(fmt::format("{} still come after {} s; the node stays withdrawn and runs", left, options.deadline.count()),
+                                               fmt::format("{}; {}", mend, kPutBack)));
+}
+
 std::expected<void, Error> Node::stop(const DrainOptions &options, const Caller &caller, Progress progress) {
     if (!options.keeps_running) {
-        const State here = standing().state == State::kDrained ? State::kDrained : State::kWithdrawn;
+        const State here = standing().state;
         if (auto reason = why_give_up(caller)) return fail_in(here, std::move(*reason));
         progress.phase = Progress::Phase::kStopping;
         caller.tell(progress);
@@ -201,10 +218,10 @@ std::expected<void, Error> Node::stop(const DrainOptions &options, const Caller 
 std::expected<void, Error> Node::wait_until_forwarding(const Caller &caller) {
     const auto end = surroundings_.now() + kForwardsWithin;
     for (;;) {
-        const std::string trouble = surroundings_.why_not_forwarding();
-        if (trouble.empty()) return {};
         if (is_ending_) return std::unexpected(error_of("fairleadd ends; the node is not announced"));
         if (caller.is_gone()) return std::unexpected(error_of("whoever waited is gone; the node is not announced"));
+        const std::string trouble = surroundings_.why_not_forwarding();
+        if (trouble.empty()) return {};
         if (surroundings_.now() >= end)
             return std::unexpected(error_of(fmt::format("this node does not forward: {}; it is not announced", trouble),
                                             "see fairlead status"));
@@ -224,7 +241,13 @@ std::expected<void, Error> Node::announce(const Caller &caller) {
     auto said = run_command("--on-announce", "announce", commands_->announce);
     auto cleared = said ? mark_.clear() : std::expected<void, Error>();
     if (!said || !cleared) {
-        Error error = said ? cleared.error() : said.error();
+        Error error = said ? cleared.error() : said.error().error;
+        if (said || said.error().was_cut_short) { // traffic may come
+            const State now = before == State::kDrained ? State::kWithdrawn : before;
+            error.what += fmt::format("; the node {} announced; it is taken for {}, and runs", said ? "is" : "may be", name_of(now));
+            error.mend = "announce again";
+            return fail_in(now, std::move(error));
+        }
         error.what += fmt::format("; the node is taken for {}, as it was, and runs", name_of(before));
         error.mend = "mend what the command says and announce again";
         return fail_in(before, std::move(error));

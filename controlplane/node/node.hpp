@@ -45,7 +45,7 @@ struct Surroundings {
     std::function<std::string()> why_not_forwarding; ///< empty: the dataplane runs what is desired
     std::function<std::expected<void, Error>()> stop_dataplane;
     std::function<void()> stop_self; ///< has fairleadd end, soon
-    std::function<std::expected<std::string, Error>(const Command &, const Environment &, const std::atomic<bool> &)> run;
+    std::function<std::expected<std::string, CommandFailure>(const Command &, const Environment &, const std::atomic<bool> &)> run;
     std::function<std::chrono::steady_clock::time_point()> now;
     std::function<void(std::chrono::milliseconds)> pause;
     std::function<std::uint64_t()> unix_s;
@@ -55,7 +55,7 @@ struct Surroundings {
 struct DrainOptions {
     std::chrono::seconds quiet_for{10};
     std::chrono::seconds deadline{600}; ///< from the command's end
-    bool keeps_running = false;         ///< ends drained, not stopped
+    bool keeps_running = false;         ///< ends drained, not stopped; excludes the next
     bool stops_at_deadline = false;     ///< whatever traffic still comes
 };
 
@@ -65,6 +65,7 @@ struct Progress {
     std::string text;              ///< the command, what it said, or why traffic is not known
     double packets_per_second = 0; ///< waiting; done: in the last quiet_for
     std::uint64_t connections = 0; ///< waiting, done: live entries of the connection tables
+    bool is_at_deadline = false;   ///< stopping, done: since the deadline has come, not since traffic is gone
 };
 
 /// Who called, and wants to know.
@@ -94,15 +95,16 @@ class Node {
 
     [[nodiscard]] Standing standing() const;
 
-    void end(); ///< fairleadd ends: whatever is under way does
+    void end(); ///< fairleadd ends: whatever is under way does, and nothing more begins
 
   private:
     class Turn;
     [[nodiscard]] std::expected<void, Error> withdraw(const Caller &caller);
     [[nodiscard]] std::expected<Progress, Error> wait_for_quiet(const DrainOptions &options, const Caller &caller);
+    [[nodiscard]] std::expected<Progress, Error> at_deadline(const DrainOptions &options, Progress last);
     [[nodiscard]] std::expected<void, Error> stop(const DrainOptions &options, const Caller &caller, Progress progress);
     [[nodiscard]] std::expected<void, Error> wait_until_forwarding(const Caller &caller);
-    [[nodiscard]] std::expected<std::string, Error> run_command(const char *option, const char *action, const Command &command);
+    [[nodiscard]] std::expected<std::string, CommandFailure> run_command(const char *option, const char *action, const Command &command);
     [[nodiscard]] std::optional<Error> why_give_up(const Caller &caller) const;
     void set_state(State state, std::string reason = {});
     std::unexpected<Error> fail_in(State state, Error error);

@@ -23,7 +23,7 @@ inline constexpr std::array<std::string_view, 6> kStateNames = {"announced", "wi
 [[nodiscard]] inline std::string_view name_of(State state) { return kStateNames[static_cast<std::size_t>(state)]; }
 
 struct Standing {
-    bool is_managed = false; ///< there are commands; else the state says nothing
+    bool is_managed = false; ///< there are commands; else the state says only whether one that had them has withdrawn the node
     State state = State::kAnnounced;
     std::uint64_t since_unix_s = 0; ///< of the state; 0: since fairleadd started
     std::string reason;             ///< why the last drain or announcement failed; empty: it did not

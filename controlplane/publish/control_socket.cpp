@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -74,19 +73,28 @@ std::string check_header(std::span<const std::byte> bytes) {
 } // namespace
 
 std::expected<ControlSocket, Error> ControlSocket::connect(const std::string &path) {
-    const auto refuse = [&path](std::string_view why) {
-        return std::unexpected(error_of(fmt::format("cannot reach the dataplane at {}: {}", path, why),
-                                        "is fairlead-dataplane running?"));
+    auto socket = open(path);
+    if (!socket) return std::unexpected(unreachable(path, socket.error()));
+    return std::move(*socket);
+}
+
+Error ControlSocket::unreachable(const std::string &path, int failure) {
+    const auto why = [failure]() -> std::string_view {
+        if (failure == ENAMETOOLONG) return "not a usable socket path";
+        if (failure == EAGAIN) return "it does not accept connections";
+        return std::strerror(failure);
     };
+    return error_of(fmt::format("cannot reach the dataplane at {}: {}", path, why()), "is fairlead-dataplane running?");
+}
+
+std::expected<ControlSocket, int> ControlSocket::open(const std::string &path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof(address.sun_path)) return refuse("not a usable socket path");
+    if (path.empty() || path.size() >= sizeof(address.sun_path)) return std::unexpected(ENAMETOOLONG);
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
 
     Descriptor socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket) return refuse(std::strerror(errno));
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0)
-        return refuse(errno == EAGAIN ? "it does not accept connections" : std::strerror(errno));
+    if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0) return std::unexpected(errno);
     return ControlSocket(std::move(socket));
 }
 
@@ -170,13 +178,6 @@ std::expected<wire::ControlHello, SocketFailure> ControlSocket::receive_hello(co
         return fail(fmt::format("it reads snapshots of ABI {}, this program writes ABI {}: install both of one version",
                                 hello.snapshot_abi, static_cast<int>(wire::kSnapshotAbi)));
     return hello;
-}
-
-Descriptor ControlSocket::peer_process() const {
-    ucred peer{};
-    socklen_t size = sizeof(peer);
-    if (::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return {};
-    return Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
 }
 
 bool ControlSocket::is_quiet() const {

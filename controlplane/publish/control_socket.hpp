@@ -53,6 +53,9 @@ template <class Message> [[nodiscard]] Message make_control_message(wire::Contro
 class ControlSocket {
   public:
     [[nodiscard]] static std::expected<ControlSocket, Error> connect(const std::string &path);
+    /// The same with its errno, of which unreachable() makes the error. ENOENT, ECONNREFUSED: nobody listens.
+    [[nodiscard]] static std::expected<ControlSocket, int> open(const std::string &path);
+    [[nodiscard]] static Error unreachable(const std::string &path, int failure);
 
     /// @param descriptor goes along; -1: none.
     template <class Message>
@@ -69,10 +72,6 @@ class ControlSocket {
     [[nodiscard]] bool is_quiet() const;
 
     [[nodiscard]] int descriptor() const { return socket_.get(); }
-
-    /// Of the process that listens at the other end: readable when that has ended. None where it is not to be seen from
-    /// here, or has ended already.
-    [[nodiscard]] Descriptor peer_process() const;
 
   private:
     explicit ControlSocket(Descriptor socket) : socket_(std::move(socket)) {}

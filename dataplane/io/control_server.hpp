@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The control socket's server (wire/control_messages.h): DIR/dataplane.sock, SOCK_SEQPACKET, mode 0660.
+/// The control socket's server (wire/control_messages.h): DIR/dataplane.sock, SOCK_SEQPACKET, mode 0600.
 ///
 /// One thread, no waiting: what a peer sends is judged message by message, and a peer that breaks the
 /// protocol, does not read, or sends descriptors nobody asked for loses its connection and nothing else.

@@ -134,6 +134,7 @@ interrupted_drain() {
 }
 is_draining() { [ "$(state)" = draining ]; }
 is_withdrawn() { [ "$(state)" = withdrawn ]; }
+check "what stops nothing does not stop at the deadline" fails_with 2 fairlead node drain --keep-running --at-deadline stop
 # Job control: a group of its own, which does not ignore SIGINT.
 set -m
 check "a caller that leaves is told that the node stays" interrupted_drain
@@ -150,6 +151,7 @@ upgrade() {
     local other=$2 said before drain
     balancer=$1
     check "$1 carries traffic" forwards
+    rm -f "$ends/$1".*        # what it ended with before is not what is asked for
     fairlead node drain --quiet-for 4s >"$installations/said" 2>&1 &
     drain=$!
     check "$1 is taken out of routing" wait_until 5 routed_to "$other"

@@ -407,7 +407,23 @@ TEST_F(ServerTest, ADrainThatIsRefusedSaysWhyAsAnyCall) {
     const auto wrong = client.node_drain(endless, [](const v1::NodeProgress &) {}, {});
     ASSERT_FALSE(wrong);
     EXPECT_EQ(wrong.error().error.field, "deadline");
+
+    const auto error_of_drain = [&client](const v1::NodeDrainRequest &request) {
+        const auto done = client.node_drain(request, [](const v1::NodeProgress &) {}, {});
+        return done ? "done" : done.error().error.format();
+    };
+    v1::NodeDrainRequest both;
+    both.set_keep_running(true);
+    both.set_stop_at_deadline(true);
+    EXPECT_EQ(error_of_drain(both), "keep_running: stopping nothing and stopping at the deadline exclude each other; "
+                                    "give one of keep_running and stop_at_deadline");
+    v1::NodeDrainRequest early;
+    early.set_deadline_s(9);
+    EXPECT_EQ(error_of_drain(early), "quiet_for: a deadline of 9 s ends before traffic can have been gone for 10 s; "
+                                     "give a longer deadline, or a shorter quiet_for");
     EXPECT_EQ(site_.ran.size(), 1u) << "a wrong request runs nothing";
+    early.set_stop_at_deadline(true);
+    EXPECT_NE(error_of_drain(early).find("--on-withdraw"), std::string::npos) << "a deadline that stops it may come before";
 }
 
 TEST_F(ServerTest, AClientThatLeavesEndsItsDrainAndNothingIsStopped) {
@@ -421,6 +437,7 @@ TEST_F(ServerTest, AClientThatLeavesEndsItsDrainAndNothingIsStopped) {
     request.set_deadline_s(86400);
     const auto left = client.node_drain(request, [&](const v1::NodeProgress &) { if (++words == 5) source.request_stop(); }, source.get_token());
     ASSERT_FALSE(left);
+    EXPECT_EQ(left.error().kind, CallFailure::Kind::kCancelled) << "no refusal: it was the client's own will";
     for (int i = 0; i < 1000 && node_.standing().state != node::State::kWithdrawn; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_EQ(node_.standing().state, node::State::kWithdrawn);
     EXPECT_EQ(site_.dataplane_stops + site_.self_stops, 0);
@@ -440,6 +457,17 @@ TEST_F(ServerTest, AClientThatLeavesEndsItsDrainAndNothingIsStopped) {
     EXPECT_EQ(said[0].phase(), v1::NodeProgress::PHASE_ANNOUNCING);
     EXPECT_EQ(said[1].phase(), v1::NodeProgress::PHASE_DONE);
     EXPECT_EQ(client.status()->node().state(), "announced");
+}
+
+TEST_F(ServerTest, StatusWarnsOfAWithdrawnNodeThatNothingPutsBack) {
+    const auto server = start();
+    Client client(socket_path(), std::chrono::seconds(10));
+    statistics_->set_node({.is_managed = false, .state = node::State::kWithdrawn, .since_unix_s = 1'700'000'000, .reason = {}});
+    const auto status = client.status();
+    ASSERT_TRUE(status);
+    EXPECT_NE(std::ranges::find(status->warnings(), "this node was taken out of routing by a fairleadd that had commands for it, and this one has none "
+                                                    "that put it back; start it with --on-withdraw and --on-announce"),
+              status->warnings().end());
 }
 
 TEST_F(ServerTest, ADrainEndsWhenFairleaddDoes) {

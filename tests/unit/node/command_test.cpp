@@ -24,14 +24,15 @@ class CommandTest : public ::testing::Test {
   protected:
     CommandTest() { spdlog::set_level(spdlog::level::off); }
 
-    std::expected<std::string, Error> run_shell(const std::string &script, std::chrono::milliseconds timeout = 10s,
+    std::expected<std::string, CommandFailure> run_shell(const std::string &script, std::chrono::milliseconds timeout = 10s,
                                                 const Environment &environment = {}) {
         return run({script, {"/bin/sh", "-c", script}}, environment, timeout, is_ending_);
     }
     std::string error_of_shell(const std::string &script, std::chrono::milliseconds timeout = 10s) {
         const auto done = run_shell(script, timeout);
         EXPECT_FALSE(done) << script;
-        return done ? "" : done.error().format();
+        was_cut_short_ = !done && done.error().was_cut_short;
+        return done ? "" : done.error().error.format();
     }
     [[nodiscard]] std::string content(const std::string &name) const {
         std::ostringstream text;
@@ -41,6 +42,7 @@ class CommandTest : public ::testing::Test {
 
     publish::testing::TemporaryDirectory directory_;
     std::atomic<bool> is_ending_ = false;
+    bool was_cut_short_ = false;
 };
 
 TEST_F(CommandTest, TheLastLineThatItPrintsIsItsWord) {
@@ -55,14 +57,42 @@ TEST_F(CommandTest, TheLastLineThatItPrintsIsItsWord) {
 TEST_F(CommandTest, ItsFailureSaysHowAndItsLastLine) {
     EXPECT_EQ(error_of_shell("echo syntax error >&2; exit 3"), "/bin/sh: exit status 3: syntax error");
     EXPECT_EQ(error_of_shell("exit 1"), "/bin/sh: exit status 1, and says nothing");
+    EXPECT_FALSE(was_cut_short_);
     EXPECT_EQ(error_of_shell("kill -SEGV $$"), "/bin/sh: killed by signal 11 (Segmentation fault), and says nothing");
+    EXPECT_TRUE(was_cut_short_);
+    EXPECT_EQ(error_of_shell("sh -c 'kill -TERM $$'"), "/bin/sh: exit status 143: Terminated") << "as a shell tells it";
+    EXPECT_TRUE(was_cut_short_) << "systemd ends a unit's processes all at once";
+}
+
+TEST_F(CommandTest, OneThatPrintsWithoutEndEndsAtTheTimeout) {
+    const auto start = std::chrono::steady_clock::now();
+    const std::string path = "/usr/bin/yes";
+    const auto done = run({path, {path}}, {}, 300ms, is_ending_);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().error.format(), path + ": ended after 300 ms without an end of its own: y");
+    EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
+}
+
+TEST_F(CommandTest, AChildThatPrintsWithoutEndIsNotWaitedFor) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(run_shell("yes & sleep 0.2").value_or("failed"), "y") << "the child holds the pipe, and keeps it full";
+    EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
+}
+
+TEST_F(CommandTest, WhereItsEndCannotBeKnownItHasFailed) {
+    const auto before = ::signal(SIGCHLD, SIG_IGN); // what a process inherits
+    const std::string failed = error_of_shell("exit 3");
+    const bool was_cut_short = was_cut_short_;
+    ::signal(SIGCHLD, before);
+    EXPECT_EQ(failed, "/bin/sh: how it ended is not known, since SIGCHLD is ignored, and says nothing");
+    EXPECT_TRUE(was_cut_short);
 }
 
 TEST_F(CommandTest, OneThatCannotBeRunIsTold) {
     const std::string path = directory_.file("none");
     const auto done = run({path, {path}}, {}, 10s, is_ending_);
     ASSERT_FALSE(done);
-    EXPECT_EQ(done.error().format(), path + ": cannot be run: No such file or directory");
+    EXPECT_EQ(done.error().error.format(), path + ": cannot be run: No such file or directory");
 }
 
 TEST_F(CommandTest, AtTheTimeoutItEndsWithAllThatItStarted) {
@@ -93,6 +123,7 @@ TEST_F(CommandTest, OneThatIgnoresTermIsKilled) {
 TEST_F(CommandTest, EndsWithFairleadd) {
     is_ending_ = true;
     EXPECT_NE(error_of_shell("sleep 60").find("since fairleadd ends"), std::string::npos);
+    EXPECT_TRUE(was_cut_short_);
 }
 
 TEST_F(CommandTest, WhatItLeavesRunningIsNotWaitedFor) {

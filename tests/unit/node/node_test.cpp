@@ -49,6 +49,7 @@ TEST_F(NodeTest, ADrainWithdrawsWaitsAndStops) {
     EXPECT_EQ(site_.self_stops, 1);
     EXPECT_EQ(last_.packets_per_second, 0);
     EXPECT_EQ(last_.connections, 7u);
+    EXPECT_FALSE(last_.is_at_deadline);
 }
 
 TEST_F(NodeTest, StopsNothingWhereItIsToKeepRunning) {
@@ -101,6 +102,19 @@ TEST_F(NodeTest, AWithdrawalThatFailsOnAWithdrawnNodeLeavesItWithdrawn) {
     EXPECT_TRUE(is_marked());
 }
 
+TEST_F(NodeTest, AWithdrawalThatIsCutShortMayHaveWithdrawn) {
+    site_.command_end = std::unexpected(CommandFailure(error_of("/usr/sbin/birdc: ended after 30000 ms"), true));
+    Node node = make_node();
+    EXPECT_EQ(said(node.drain({}, caller())),
+              "--on-withdraw: /usr/sbin/birdc: ended after 30000 ms; it may have withdrawn the node, which is taken for withdrawn, and runs; "
+              "look at the routes; fairlead node drain goes on, fairlead node announce puts it back");
+    EXPECT_EQ(node.standing().state, State::kWithdrawn);
+    EXPECT_TRUE(is_marked()) << "a fairleadd that is started again must know";
+    site_.command_end = "done";
+    ASSERT_TRUE(node.announce(caller()));
+    EXPECT_FALSE(is_marked());
+}
+
 TEST_F(NodeTest, AtTheDeadlineItStaysWithdrawnAndRuns) {
     site_.packets_per_second_withdrawn = 500;
     Node node = make_node();
@@ -121,7 +135,8 @@ TEST_F(NodeTest, AtADeadlineThatIsNoneItIsStopped) {
     EXPECT_EQ(site_.dataplane_stops, 1);
     EXPECT_EQ(site_.self_stops, 1);
     EXPECT_EQ(last_.packets_per_second, 500) << "and it does not say that there was none";
-    EXPECT_EQ(site_.states.back(), State::kDraining);
+    EXPECT_TRUE(last_.is_at_deadline);
+    EXPECT_EQ(node.standing().state, State::kWithdrawn) << "nobody waits, and its traffic is not gone";
 }
 
 TEST_F(NodeTest, TrafficThatIsNotKnownIsNotGone) {
@@ -187,6 +202,34 @@ TEST_F(NodeTest, AnAnnouncementThatFailsLeavesItWithdrawn) {
     EXPECT_TRUE(is_marked());
 }
 
+TEST_F(NodeTest, AnAnnouncementThatIsCutShortMayBringTraffic) {
+    Node node = make_node();
+    ASSERT_TRUE(node.drain({.keeps_running = true}, caller()));
+    site_.command_end = std::unexpected(CommandFailure(error_of("/usr/sbin/birdc: killed by signal 9"), true));
+    EXPECT_EQ(said(node.announce(caller())), "--on-announce: /usr/sbin/birdc: killed by signal 9; the node may be announced; it is taken for "
+                                             "withdrawn, and runs; announce again");
+    EXPECT_EQ(node.standing().state, State::kWithdrawn);
+    EXPECT_TRUE(is_marked());
+}
+
+TEST_F(NodeTest, IsNotAnnouncedForACallerThatHasGone) {
+    Node node = make_node();
+    ASSERT_TRUE(node.drain({.keeps_running = true}, caller()));
+    is_gone_ = true;
+    EXPECT_EQ(said(node.announce(caller())), "whoever waited is gone; the node is not announced");
+    EXPECT_EQ(site_.ran.size(), 1u);
+    EXPECT_EQ(node.standing().state, State::kDrained);
+}
+
+TEST_F(NodeTest, BeginsNothingWhenFairleaddEnds) {
+    Node node = make_node();
+    ASSERT_TRUE(node.drain({.keeps_running = true}, caller()));
+    node.end();
+    EXPECT_EQ(said(node.announce(caller())), "fairleadd ends; the node is not announced");
+    EXPECT_EQ(said(node.drain({}, caller())), "fairleadd ends; the node is not drained");
+    EXPECT_EQ(site_.ran.size(), 1u);
+}
+
 TEST_F(NodeTest, AnAnnouncementGivesUpADrain) {
     site_.packets_per_second_withdrawn = 500;
     Node node = make_node();
@@ -239,6 +282,14 @@ TEST_F(NodeTest, ThatItIsWithdrawnOutlivesFairleadd) {
     ASSERT_TRUE(node.announce(caller()));
     Node next = make_node();
     EXPECT_EQ(next.standing().state, State::kAnnounced);
+}
+
+TEST_F(NodeTest, OneWithoutCommandsKnowsThatItIsWithdrawn) {
+    ASSERT_TRUE(WithdrawnMark(directory_.file("withdrawn")).set(1'700'000'000));
+    const Node node(std::nullopt, WithdrawnMark(directory_.file("withdrawn")), site_.surroundings());
+    EXPECT_EQ(node.standing().state, State::kWithdrawn);
+    EXPECT_FALSE(node.standing().is_managed);
+    EXPECT_EQ(site_.states, (States{State::kWithdrawn})) << "for status to warn";
 }
 
 TEST_F(NodeTest, WhereItCannotBeNotedNothingIsWithdrawn) {

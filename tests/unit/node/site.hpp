@@ -22,7 +22,7 @@ class Site {
     double packets_per_second_withdrawn = 0;    ///< afterwards
     std::string traffic_trouble;
     std::string not_forwarding;
-    std::expected<std::string, Error> command_end = "done";
+    std::expected<std::string, CommandFailure> command_end = "done";
     std::expected<void, Error> stop_end{};
     bool has_real_pauses = false;               ///< a call through the API needs time that passes
     std::function<void()> on_pause;             ///< what happens meanwhile
@@ -57,7 +57,7 @@ class Site {
     Traffic traffic() const {
         return {.trouble = traffic_trouble, .packets = static_cast<std::uint64_t>(packets_), .connections = 7};
     }
-    std::expected<std::string, Error> run(const Command &command, const Environment &environment) {
+    std::expected<std::string, CommandFailure> run(const Command &command, const Environment &environment) {
         ran.push_back(environment.at(0).second + ": " + command.text + ": " + environment.at(1).second);
         if (command_end) is_withdrawn_ = command.text == kWithdraw;
         return command_end;

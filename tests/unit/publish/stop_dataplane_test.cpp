@@ -2,12 +2,16 @@
 #include "controlplane/publish/stop_dataplane.hpp"
 
 #include <gtest/gtest.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include <functional>
 #include <future>
+#include <memory>
 #include <thread>
 
+#include "controlplane/publish/process.hpp"
 #include "tests/unit/publish/dataplane_end.hpp"
 
 namespace fairlead::publish {
@@ -19,14 +23,14 @@ using testing::DataplaneEnd;
 /// A process of its own that listens at the path and does what it is told, since what is waited for is a process's end.
 class DataplaneChild {
   public:
-    DataplaneChild(const std::string &path, const std::function<void(DataplaneEnd &)> &act) {
+    DataplaneChild(const std::string &path, const std::function<void(DataplaneEnd &)> &act, bool is_asked = true) {
         int ready[2];
         EXPECT_EQ(::pipe(ready), 0);
         pid_ = ::fork();
         if (pid_ == 0) {
             DataplaneEnd end(path);
             (void)!::write(ready[1], "x", 1);
-            if (end.accept()) act(end);
+            if (!is_asked || end.accept()) act(end);
             ::_exit(0);
         }
         char byte = 0;
@@ -105,10 +109,66 @@ TEST_F(StopDataplaneTest, StopsOneOfAnotherSnapshotAbi) {
     EXPECT_TRUE(stop_dataplane(path_, 10s));
 }
 
-TEST_F(StopDataplaneTest, WhereThereIsNoneItSaysSo) {
-    const auto stopped = stop_dataplane(path_, 1s);
+TEST_F(StopDataplaneTest, OneThatEndsInsteadOfAnsweringHasStopped) {
+    const DataplaneChild child(path_, [](DataplaneEnd &end) { // somebody else's stop came first
+        end.say_hello(7);
+        end.hang_up();
+        std::this_thread::sleep_for(300ms);
+    });
+    const auto stopped = stop_dataplane(path_, 10s);
+    ASSERT_TRUE(stopped) << stopped.error().format();
+    EXPECT_TRUE(child.has_ended());
+}
+
+TEST_F(StopDataplaneTest, OneThatIsStartedAgainIsTold) {
+    const DataplaneChild child(path_, [](DataplaneEnd &end) {
+        end.say_hello(7);
+        (void)end.receive();
+        say_stopping(end);
+    });
+    auto next = std::async(std::launch::async, [&] {
+        while (!child.has_ended()) std::this_thread::sleep_for(1ms);
+        std::this_thread::sleep_for(300ms);
+        return std::make_unique<DataplaneEnd>(path_);
+    });
+    const auto stopped = stop_dataplane(path_, 10s);
+    const auto listening = next.get();
     ASSERT_FALSE(stopped);
-    EXPECT_NE(stopped.error().format().find("cannot reach the dataplane at " + path_), std::string::npos);
+    EXPECT_EQ(stopped.error().format(), "the dataplane has ended, and has been started again, as systemd does where its end is a crash; stop it by its "
+                                        "service: systemctl stop fairlead-dataplane");
+}
+
+TEST_F(StopDataplaneTest, WhereNobodyListensItHasStopped) {
+    EXPECT_TRUE(stop_dataplane(path_, 1s)) << "no socket";
+    { const DataplaneEnd killed(path_); }
+    EXPECT_TRUE(stop_dataplane(path_, 1s)) << "one that a killed dataplane has left";
+    const auto unusable = stop_dataplane(std::string(200, 'x'), 1s);
+    ASSERT_FALSE(unusable);
+    EXPECT_NE(unusable.error().format().find("not a usable socket path"), std::string::npos);
+}
+
+TEST_F(StopDataplaneTest, OneThatHasItsLockRunsWhetherItListensOrNot) {
+    const auto holding = [this](std::chrono::milliseconds time) {
+        return std::make_unique<DataplaneChild>(directory_.file("unused"), [this, time](DataplaneEnd &) {
+            const int lock = ::open(directory_.file("dataplane.lock").c_str(), O_RDWR | O_CREAT, 0600);
+            if (::flock(lock, LOCK_EX | LOCK_NB) == 0) std::this_thread::sleep_for(time);
+        }, false);
+    };
+    const auto wait_for_lock = [this] {
+        for (int i = 0; i < 1000 && !lock_holder(directory_.file("dataplane.lock")); ++i) std::this_thread::sleep_for(1ms);
+    };
+    {
+        const auto child = holding(20s);
+        wait_for_lock();
+        const auto stopped = stop_dataplane(path_, 200ms);
+        ASSERT_FALSE(stopped);
+        EXPECT_NE(stopped.error().format().find("the dataplane does not listen any more, and still runs after 200 ms"), std::string::npos);
+    }
+    const auto child = holding(400ms);
+    wait_for_lock();
+    const auto stopped = stop_dataplane(path_, 10s);
+    ASSERT_TRUE(stopped) << stopped.error().format();
+    EXPECT_TRUE(child->has_ended());
 }
 
 } // namespace
