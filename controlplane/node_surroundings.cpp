@@ -38,7 +38,9 @@ std::string why_not_forwarding(const publish::PublisherStatus &dataplane, std::u
     if (!dataplane.connected) return "the dataplane is down: " + dataplane.last_error;
     if (dataplane.generation != desired || desired == 0)
         return fmt::format("the dataplane runs generation {}, desired is {}", dataplane.generation, desired);
-    return fmt::format("{}", fmt::join(metrics::port_troubles(sample), "; "));
+    // One port in trouble is a warning of the status: routing may have been told of it, or it is a spare.
+    const auto troubles = metrics::port_troubles(sample);
+    return troubles.size() < sample.ports.size() ? std::string() : fmt::format("{}", fmt::join(troubles, "; "));
 }
 
 node::Surroundings node_surroundings(const state::Controller &controller, std::shared_ptr<metrics::Statistics> statistics,

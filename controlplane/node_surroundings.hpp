@@ -16,7 +16,7 @@ namespace fairlead {
 /// Not known while the dataplane is down, or runs no generation: then no packet is a service's.
 [[nodiscard]] node::Traffic traffic_of(const metrics::Sample &sample);
 
-/// Empty: the dataplane runs the desired generation, and every port is there with its link up.
+/// Empty: the dataplane runs the desired generation, and one port at least is there with its link up.
 [[nodiscard]] std::string why_not_forwarding(const publish::PublisherStatus &dataplane, std::uint64_t desired, const metrics::Sample &sample);
 
 /// @param controller must outlive what is returned.

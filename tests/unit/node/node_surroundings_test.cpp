@@ -49,7 +49,7 @@ TEST(NodeSurroundings, WithoutAGenerationTrafficIsNotKnown) {
     EXPECT_EQ(traffic_of(down).trouble, "the dataplane is down: it hangs");
 }
 
-TEST(NodeSurroundings, ForwardsWhenItRunsWhatIsDesiredOnEveryPort) {
+TEST(NodeSurroundings, ForwardsWhenItRunsWhatIsDesiredAndAPortIsUp) {
     EXPECT_EQ(why_not_forwarding(runs(7), 7, sample_of(7)), "");
     EXPECT_EQ(why_not_forwarding(runs(6), 7, sample_of(6)), "the dataplane runs generation 6, desired is 7");
     EXPECT_EQ(why_not_forwarding(runs(0), 0, sample_of(0)), "the dataplane runs generation 0, desired is 0");
@@ -59,6 +59,7 @@ TEST(NodeSurroundings, ForwardsWhenItRunsWhatIsDesiredOnEveryPort) {
 
     metrics::Sample sample = sample_of(7);
     sample.ports[0].link_is_up = 0;
+    EXPECT_EQ(why_not_forwarding(runs(7), 7, sample), "") << "there is another";
     sample.ports[1].is_there = 0;
     EXPECT_EQ(why_not_forwarding(runs(7), 7, sample), "port 0000:03:00.0: its link is down; port 0000:03:00.1: its device is away; bind it again");
 }
