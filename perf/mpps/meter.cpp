@@ -83,7 +83,7 @@ io::Result<Plan> plan(const Options &options) {
     const auto supply = io::MemorySupply::read();
     const std::size_t available = supply.bytes_available + supply.hugepage_bytes_free;
     const std::size_t witness_bytes = sizeof(wire::u32) * options.flows * options.workers;
-    if (const std::size_t bytes = need.bytes(1) + witness_bytes; bytes > available)
+    if (const std::size_t bytes = need.memory_bytes() + witness_bytes; bytes > available)
         return std::unexpected(fmt::format("--table {} with --workers {} takes {} MB of memory, {} MB are available: a smaller --table, or fewer --workers",
                                            options.table_entries, options.workers, (bytes >> 20) + 1, available >> 20));
     return Plan{std::move(*placement), std::move(ports), eal_bytes, table_bytes, std::move(need)};
@@ -316,7 +316,7 @@ Measurement Meter::conclude(const std::vector<Kind> &kinds) const {
 io::Result<std::size_t> hugepages_needed(const Options &options) {
     const auto planned = plan(options);
     if (!planned) return std::unexpected(planned.error());
-    return planned->need.bytes(kHugepageBytes) / kHugepageBytes;
+    return planned->need.hugepage_bytes(kHugepageBytes) / kHugepageBytes;
 }
 
 io::Result<Measurement> measure(const Options &options) {
