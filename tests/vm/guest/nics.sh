@@ -45,10 +45,13 @@ set_pages() {
     for node in 0 1; do echo "${@:node+1:1}" >"$(pages_of_node "$node")"; done
 }
 
+# keep_machine_values : as they are before the first of the cases changes them, for the last.
+keep_machine_values() { [ -e /run/machine-before ] || machine_values >/run/machine-before; }
+
 # need_bound PAIR... : hugepages, and their first NICs, if they are not bound yet.
 need_bound() {
     local pair addresses=()
-    [ -e /run/machine-before ] || machine_values >/run/machine-before
+    keep_machine_values
     host_sh hugepages --count "$kHugepages"
     for pair in "$@"; do
         has_driver "${kNicAddress[$pair]}" vfio-pci || addresses+=("${kNicAddress[$pair]}")

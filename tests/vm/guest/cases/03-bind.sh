@@ -44,6 +44,7 @@ host_sh_at_boot() {
     capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$root/scripts/systemd/fairlead-host.service" | sed 's/CAP_/+/g; s/ /,/g')
     setpriv --no-new-privs --bounding-set "-all,${capabilities,,}" "$root/scripts/host.sh" "$@" --state /run/fairlead-host >>"$kRun/host.log" 2>&1
 }
+keep_machine_values
 for pair in "${kPairs[@]}"; do
     check "$pair: bound with the capabilities of fairlead-host.service" host_sh_at_boot bind "${kNicAddress[$pair]}"
 done
