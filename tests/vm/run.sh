@@ -23,7 +23,7 @@ source "$here/kernel.sh"
 # shellcheck source=machine.sh
 source "$here/machine.sh"
 
-limit=580     # seconds of a guest, which takes half of them on a machine without other work; scripts/test.sh gives it ten minutes
+limit=580     # seconds of a guest, which takes six minutes on a machine without other work; scripts/test.sh gives it ten
 mapfile -t all_cases < <(cd "$here/guest/cases" && printf '%s\n' *.sh | sed 's/\.sh$//')
 usage() {
     cat <<END
