@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "controlplane/node/command.hpp"
+#include "controlplane/node/printed.hpp"
+#include "controlplane/publish/descriptor.hpp"
 #include "tests/unit/publish/dataplane_end.hpp"
 
 namespace fairlead::node {
@@ -71,6 +73,14 @@ TEST_F(CommandTest, OneThatPrintsWithoutEndEndsAtTheTimeout) {
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().error.format(), path + ": ended after 300 ms without an end of its own: y");
     EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
+}
+
+TEST(Printed, WhatNeverRunsDryIsLeftForALookAtTheClock) {
+    const publish::Descriptor zeros(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    ASSERT_TRUE(zeros);
+    const std::string program = "/bin/test";
+    Printed printed(program);
+    EXPECT_TRUE(printed.take(zeros.get())) << "there is more";
 }
 
 TEST_F(CommandTest, AChildThatPrintsWithoutEndIsNotWaitedFor) {
