@@ -52,7 +52,7 @@ std::expected<config::OnDead, Error> on_dead_from(const std::string &word) {
     return *on_dead;
 }
 
-v1::HealthCheck to_message(const config::HealthCheck &health) {
+v1::HealthCheck health_message(const config::HealthCheck &health) {
     v1::HealthCheck message;
     if (health.type) message.set_type(std::string(config::health_type_name(*health.type)));
     message.set_port(health.port);
@@ -131,7 +131,7 @@ v1::Service to_message(const config::Service &service) {
     timeouts.set_closing_s(service.timeouts.closing_s);
     timeouts.set_udp_s(service.timeouts.udp_s);
     message.set_on_dead(std::string(config::on_dead_name(service.on_dead)));
-    *message.mutable_health() = to_message(service.health);
+    *message.mutable_health() = health_message(service.health);
     for (const config::Backend &backend : service.backends) {
         v1::Backend &entry = *message.add_backends();
         entry.set_address(config::format_ipv4(backend.address));

@@ -43,7 +43,7 @@ Look look_at(const api::Answer<v1::BackendListReply> &reply, std::uint64_t gener
 }
 
 /// Why waiting makes no sense any more; nothing: it does.
-std::optional<api::CallFailure> end_of_drain(const api::Answer<v1::BackendListReply> &reply, const std::string &name) {
+std::optional<api::CallFailure> end_of_wait(const api::Answer<v1::BackendListReply> &reply, const std::string &name) {
     using Kind = api::CallFailure::Kind;
     if (!reply && reply.error().kind == Kind::kRefused) return reply.error(); // it was removed
     if (reply && !reply->backends(0).drain()) return api::CallFailure{Kind::kRefused, error_of(name + " was put back meanwhile")};
@@ -62,7 +62,7 @@ void wait_until_empty(Session &session, const std::string &service, const std::s
     Progress progress;
     for (bool was_empty = false;;) {
         const auto reply = session.client().backend_list(request);
-        if (const auto failure = end_of_drain(reply, name)) {
+        if (const auto failure = end_of_wait(reply, name)) {
             progress.clear();
             return session.fail(*failure);
         }

@@ -13,7 +13,7 @@ using namespace wire;
 
 namespace {
 
-constexpr u32 kWindow = 64; // of FlowRecord::seen
+constexpr u32 kSeenWindow = 64; // of FlowRecord::seen
 
 /// Counts one packet of a flow by its sequence: RFC 4303, section 3.4.3, has such a window against replays.
 Return count_sequence(FlowRecord &record, u32 sequence) noexcept {
@@ -26,13 +26,13 @@ Return count_sequence(FlowRecord &record, u32 sequence) noexcept {
     }
     if (sequence > record.highest) {
         const u32 step = sequence - record.highest;
-        record.seen = step < kWindow ? record.seen << step | 1 : 1;
+        record.seen = step < kSeenWindow ? record.seen << step | 1 : 1;
         record.highest = sequence;
         ++record.returned;
         return Return::kFirst;
     }
     const u32 back = record.highest - sequence;
-    const u64 bit = back < kWindow ? u64{1} << back : 0; // further back nobody knows: it counts as late, not as twice
+    const u64 bit = back < kSeenWindow ? u64{1} << back : 0; // further back nobody knows: it counts as late, not as twice
     if ((record.seen & bit) != 0) {
         ++record.duplicates;
         return Return::kAgain;

@@ -16,7 +16,7 @@ constexpr std::size_t kIpOffset = sizeof(EthernetHeader);
 constexpr std::size_t kTransportOffset = kIpOffset + sizeof(Ipv4Header);
 constexpr unsigned kStampedTcpSizeMin = kLinkOverhead + sizeof(Ipv4Header) + sizeof(TcpHeader) + sizeof(StampTail);
 constexpr u8 kTtl = 64;
-constexpr u16 kWindow = 0xffff;
+constexpr u16 kTcpWindow = 0xffff;
 constexpr u8 kDataOffset = sizeof(TcpHeader) / 4 << 4;
 
 static_assert(kLinkOverhead + sizeof(Ipv4Header) + sizeof(UdpHeader) + sizeof(StampTail) == kFrameSizeMin);
@@ -88,8 +88,8 @@ void FrameTemplate::fill_transport(const Target &target) noexcept {
     tcp->destination_port = Be16::from_host(target.vip_port);
     tcp->data_offset = kDataOffset;
     tcp->flags = kTcpAck | kTcpPsh;
-    tcp->window = Be16::from_host(kWindow);
-    const u64 sum = pseudo_header + target.vip_port + kWindow;
+    tcp->window = Be16::from_host(kTcpWindow);
+    const u64 sum = pseudo_header + target.vip_port + kTcpWindow;
     sum_ = {sum + (kDataOffset << 8 | kTcpAck | kTcpPsh), sum + (kDataOffset << 8 | kTcpSyn)};
 }
 

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-namespace fairlead::testing {
+namespace fairlead::test {
 
 class NotifySocket {
   public:
@@ -55,4 +55,4 @@ class NotifySocket {
     std::filesystem::path directory_;
 };
 
-} // namespace fairlead::testing
+} // namespace fairlead::test

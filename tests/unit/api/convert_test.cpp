@@ -10,14 +10,14 @@ namespace fairlead::api {
 namespace {
 
 TEST(Convert, AConfigurationSurvivesTheWayThroughAMessage) {
-    const auto config = config::parse(config::testing::kSample, "sample.yaml");
+    const auto config = config::parse(config::test::kSample, "sample.yaml");
     ASSERT_TRUE(config);
     EXPECT_EQ(from_message(to_message(*config)), *config);
-    EXPECT_EQ(from_message(to_message(state::testing::config_with(3))), state::testing::config_with(3));
+    EXPECT_EQ(from_message(to_message(state::test::config_with(3))), state::test::config_with(3));
 }
 
 TEST(Convert, HealthAndOnDeadSurviveToo) {
-    config::Config config = state::testing::config_with(1);
+    config::Config config = state::test::config_with(1);
     config::Service &service = config.services[0];
     service.on_dead = config::OnDead::kReset;
     service.health = {config::HealthType::kHttp, 8080, "/healthz", {{200, 200}, {300, 399}}, 500, 250, 4, 5};

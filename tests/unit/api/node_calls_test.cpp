@@ -9,7 +9,7 @@
 namespace fairlead::api {
 namespace {
 
-class NodeCallsTest : public testing::ServerFixture {};
+class NodeCallsTest : public test::ServerFixture {};
 
 TEST_F(NodeCallsTest, ADrainTellsItsProgressAndItsEnd) {
     const auto server = start();
@@ -22,7 +22,7 @@ TEST_F(NodeCallsTest, ADrainTellsItsProgressAndItsEnd) {
     ASSERT_TRUE(drained) << drained.error().error.format();
     ASSERT_GE(words.size(), 10u) << "a look each half a second";
     EXPECT_EQ(words.front().phase(), v1::NodeProgress::PHASE_WITHDRAWING);
-    EXPECT_EQ(words.front().text(), node::testing::Site::kWithdraw);
+    EXPECT_EQ(words.front().text(), node::test::Site::kWithdraw);
     EXPECT_EQ(words[1].phase(), v1::NodeProgress::PHASE_WAITING);
     EXPECT_EQ(words[1].connections(), 7u);
     EXPECT_EQ(words[words.size() - 2].phase(), v1::NodeProgress::PHASE_STOPPING);

@@ -17,14 +17,14 @@
 #include "tests/unit/state/sample_config.hpp"
 #include "tests/unit/state/sample_options.hpp"
 
-namespace fairlead::api::testing {
+namespace fairlead::api::test {
 
 class ServerFixture : public ::testing::Test {
   protected:
     ServerFixture() {
         spdlog::set_level(spdlog::level::err);
-        std::ofstream(directory_.file("c.yaml")) << config::format_yaml(state::testing::config_with(2));
-        controller_ = std::move(*state::Controller::start(state::testing::options_in(directory_), statistics_));
+        std::ofstream(directory_.file("c.yaml")) << config::format_yaml(state::test::config_with(2));
+        controller_ = std::move(*state::Controller::start(state::test::options_in(directory_), statistics_));
     }
 
     [[nodiscard]] std::expected<std::unique_ptr<Server>, Error> start() {
@@ -44,13 +44,13 @@ class ServerFixture : public ::testing::Test {
         return surroundings;
     }
 
-    publish::testing::TemporaryDirectory directory_;
+    publish::test::TemporaryDirectory directory_;
     std::shared_ptr<metrics::Statistics> statistics_ = std::make_shared<metrics::Statistics>(
         std::make_shared<publish::CountersReader>(directory_.file("dataplane.sock")));
     std::unique_ptr<state::Controller> controller_;
-    node::testing::Site site_;
+    node::test::Site site_;
     node::Node node_{site_.commands(), node::WithdrawnMark(directory_.file("withdrawn")), surroundings()};
     std::optional<SocketLock> lock_;
 };
 
-} // namespace fairlead::api::testing
+} // namespace fairlead::api::test

@@ -17,9 +17,9 @@
 namespace fairlead::api {
 namespace {
 
-using state::testing::config_with;
+using state::test::config_with;
 
-class ServerSocketTest : public testing::ServerFixture {
+class ServerSocketTest : public test::ServerFixture {
   protected:
     [[nodiscard]] sockaddr_un address() const {
         sockaddr_un address{};

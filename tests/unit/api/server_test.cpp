@@ -12,9 +12,9 @@
 namespace fairlead::api {
 namespace {
 
-using state::testing::config_with;
+using state::test::config_with;
 
-class ServerTest : public testing::ServerFixture {};
+class ServerTest : public test::ServerFixture {};
 
 TEST_F(ServerTest, EachCallDoesWhatItSays) {
     const auto server = start();

@@ -15,7 +15,7 @@
 #include "bpf/backend.skel.h"
 #include "tests/unit/bpf/loaded_object.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 using wire::BackendOutcome;
 
@@ -23,9 +23,6 @@ inline constexpr std::uint16_t kGuePort = wire::kGueDefaultPort;
 inline const wire::Be32 kBalancer = address("10.20.0.11");
 inline const wire::Be32 kStranger = address("10.20.0.12");
 inline const wire::Be32 kBackend = address("10.20.0.31");
-inline const wire::Be32 kVip = address("198.51.100.10");
-inline const wire::Be32 kOtherAddress = address("198.51.100.11");
-inline const wire::Be32 kClient = address("203.0.113.5");
 
 inline const Ipv4Fields kOuterGue = {.source = kBalancer, .destination = kBackend, .protocol = wire::kIpProtocolUdp};
 inline const Ipv4Fields kOuterIpip = {.source = kBalancer, .destination = kBackend, .protocol = wire::kIpProtocolIpip};
@@ -115,4 +112,4 @@ class BackendProgram : public ::testing::Test {
     unsigned interface_ = 0; ///< by which frames come in; 0: the loopback device
 };
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

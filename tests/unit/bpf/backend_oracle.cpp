@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 namespace {
 
@@ -144,4 +144,4 @@ BackendOracle::Expected BackendOracle::judge(const Bytes &frame) const {
     return {outcome, left, is_checksum_free};
 }
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

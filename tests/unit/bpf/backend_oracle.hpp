@@ -11,7 +11,7 @@
 #include "dataplane/wire/drop_reasons.h"
 #include "tests/unit/bpf/frames.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 struct BackendOracle {
     std::set<std::uint32_t> balancers; ///< addresses as they stand on the wire
@@ -30,4 +30,4 @@ struct BackendOracle {
     [[nodiscard]] Expected judge(const Bytes &frame) const;
 };
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

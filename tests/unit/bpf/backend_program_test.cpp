@@ -2,7 +2,7 @@
 /// Decapsulation, run by the real kernel on single frames.
 #include "tests/unit/bpf/backend_fixture.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 namespace {
 
 TEST_F(BackendProgram, DeliversTheInnerPacketOfGueByteForByte) {
@@ -174,4 +174,4 @@ TEST_F(BackendProgram, DeliversAFrameAtItsFullLengthOnly) {
 }
 
 } // namespace
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

@@ -6,7 +6,7 @@
 #include "tests/unit/bpf/backend_oracle.hpp"
 #include "tests/unit/bpf/own_network_fixture.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 namespace {
 
 /// Frames near the sound ones: a few bytes changed, mostly in the headers, sometimes cut or made longer.
@@ -116,4 +116,4 @@ TEST_F(BackendOnItsNetwork, AgreesWithTheOracleOnFortyThousandFrames) {
 }
 
 } // namespace
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

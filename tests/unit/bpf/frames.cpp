@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 namespace {
 
@@ -136,4 +136,4 @@ Segment read_segment(std::span<const std::uint8_t> ip) {
     return segment;
 }
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

@@ -10,11 +10,15 @@
 
 #include "dataplane/wire/packet.h"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
 [[nodiscard]] wire::Be32 address(std::string_view dotted);
+
+inline const wire::Be32 kVip = address("198.51.100.10");
+inline const wire::Be32 kOtherAddress = address("198.51.100.11"); ///< no VIP
+inline const wire::Be32 kClient = address("203.0.113.5");
 
 /// Bytes that differ from place to place, for payloads.
 [[nodiscard]] Bytes pattern(std::size_t size);
@@ -67,4 +71,4 @@ void write16(std::span<std::uint8_t> bytes, std::size_t offset, std::uint16_t va
 [[nodiscard]] std::uint32_t read32(std::span<const std::uint8_t> bytes, std::size_t offset);
 void write32(std::span<std::uint8_t> bytes, std::size_t offset, std::uint32_t value);
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

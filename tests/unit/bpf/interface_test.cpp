@@ -19,12 +19,12 @@
 #include "tests/unit/bpf/loaded_object.hpp"
 #include "tests/unit/bpf/own_network.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 namespace {
 
 const wire::AddressKey kFirst = key_of(address("10.20.0.11"));
 const wire::AddressKey kSecond = key_of(address("10.20.0.12"));
-const wire::AddressKey kVip = key_of(address("198.51.100.10"));
+const wire::AddressKey kVipKey = key_of(address("198.51.100.10"));
 
 bool same(const std::vector<wire::AddressKey> &a, const std::vector<wire::AddressKey> &b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0;
@@ -66,14 +66,14 @@ TEST_F(OwnInterface, SteerIsFoundByItsIdAndFollowsItsVips) {
     attach_steer();
     const auto found = Steer::find(index_);
     ASSERT_TRUE(found) << found.error();
-    const wire::AddressKey vips[] = {kVip, kFirst};
+    const wire::AddressKey vips[] = {kVipKey, kFirst};
     ASSERT_TRUE(found->set_vips(vips));
     ASSERT_TRUE(found->remove_vip(kFirst));
     ASSERT_TRUE(found->add_vip(kSecond));
     const auto again = Steer::find(index_);
     ASSERT_TRUE(again);
     EXPECT_EQ(again->program_id(), found->program_id());
-    EXPECT_TRUE(same(again->list_vips().value(), {kSecond, kVip}));
+    EXPECT_TRUE(same(again->list_vips().value(), {kSecond, kVipKey}));
 
     EXPECT_EQ(steer_->run(ethernet(ipv4({.destination = address("198.51.100.10")}, {}))).error, 0);
     EXPECT_EQ(steer_->run(ethernet(ipv4({.destination = address("198.51.100.99")}, {}))).error, 0);
@@ -112,7 +112,7 @@ TEST_F(OwnInterface, ASteerProgramInUseStays) {
 }
 
 TEST_F(OwnInterface, ForeignProgramsStay) {
-    ASSERT_TRUE(attach_backend(index_, {{kFirst}, {kVip}, 6080}, ModeChoice::kAutomatic));
+    ASSERT_TRUE(attach_backend(index_, {{kFirst}, {kVipKey}, 6080}, ModeChoice::kAutomatic));
     const auto before = AttachedProgram::find(index_).value()->id();
     const auto steer_detached = detach_stale_steer(index_);
     ASSERT_FALSE(steer_detached);
@@ -122,14 +122,14 @@ TEST_F(OwnInterface, ForeignProgramsStay) {
 
     ASSERT_TRUE(detach_backend(index_).value());
     attach_steer();
-    EXPECT_FALSE(attach_backend(index_, {{kFirst}, {kVip}, 6080}, ModeChoice::kAutomatic));
+    EXPECT_FALSE(attach_backend(index_, {{kFirst}, {kVipKey}, 6080}, ModeChoice::kAutomatic));
     EXPECT_FALSE(read_backend(index_));
     EXPECT_FALSE(detach_backend(index_));
     EXPECT_TRUE(Steer::find(index_));
 }
 
 TEST_F(OwnInterface, BackendSettingsChangeInPlaceAndCountersGoOn) {
-    EXPECT_EQ(attach_backend(index_, {{kFirst}, {kVip}, 6080}, ModeChoice::kAutomatic).value(), AttachResult::kAttached);
+    EXPECT_EQ(attach_backend(index_, {{kFirst}, {kVipKey}, 6080}, ModeChoice::kAutomatic).value(), AttachResult::kAttached);
     const auto before = read_backend(index_).value();
     ASSERT_TRUE(before);
     EXPECT_EQ(before->mode, XdpMode::kGeneric) << "the loopback device has no native XDP";
@@ -143,21 +143,21 @@ TEST_F(OwnInterface, BackendSettingsChangeInPlaceAndCountersGoOn) {
     run.data_size_in = static_cast<std::uint32_t>(frame.size());
     ASSERT_EQ(bpf_prog_test_run_opts(program->descriptor(), &run), 0);
 
-    EXPECT_EQ(attach_backend(index_, {{kSecond, kFirst}, {kVip}, 19523}, ModeChoice::kAutomatic).value(), AttachResult::kUpdated);
-    EXPECT_EQ(attach_backend(index_, {{kSecond}, {kVip, kFirst}, 19523}, ModeChoice::kGeneric).value(), AttachResult::kUpdated);
+    EXPECT_EQ(attach_backend(index_, {{kSecond, kFirst}, {kVipKey}, 19523}, ModeChoice::kAutomatic).value(), AttachResult::kUpdated);
+    EXPECT_EQ(attach_backend(index_, {{kSecond}, {kVipKey, kFirst}, 19523}, ModeChoice::kGeneric).value(), AttachResult::kUpdated);
     const auto after = read_backend(index_).value();
     ASSERT_TRUE(after);
     EXPECT_EQ(after->program_id, before->program_id);
     EXPECT_TRUE(same(after->settings.balancers, {kSecond}));
-    EXPECT_TRUE(same(after->settings.vips, {kFirst, kVip}));
+    EXPECT_TRUE(same(after->settings.vips, {kFirst, kVipKey}));
     EXPECT_EQ(after->settings.gue_port, 19523);
     EXPECT_EQ(after->counts[wire::BackendOutcome::kBackend_passed], 1U);
 }
 
 TEST_F(OwnInterface, AModeThatTheDeviceLacksLeavesTheOldProgram) {
-    ASSERT_TRUE(attach_backend(index_, {{kFirst}, {kVip}, 6080}, ModeChoice::kGeneric));
+    ASSERT_TRUE(attach_backend(index_, {{kFirst}, {kVipKey}, 6080}, ModeChoice::kGeneric));
     const auto before = read_backend(index_).value()->program_id;
-    EXPECT_FALSE(attach_backend(index_, {{kSecond}, {kVip}, 6080}, ModeChoice::kNative));
+    EXPECT_FALSE(attach_backend(index_, {{kSecond}, {kVipKey}, 6080}, ModeChoice::kNative));
     const auto after = read_backend(index_).value();
     ASSERT_TRUE(after);
     EXPECT_EQ(after->program_id, before);
@@ -175,7 +175,7 @@ TEST_F(OwnInterface, AnOlderProgramOfOursIsReplaced) {
     const LoadedObject older(bpf_object__open_mem(bytes.data(), bytes.size(), nullptr));
     ASSERT_TRUE(older.is_loaded());
     ASSERT_EQ(bpf_xdp_attach(static_cast<int>(index_), older.program(), XDP_FLAGS_SKB_MODE, nullptr), 0);
-    EXPECT_EQ(attach_backend(index_, {{kFirst}, {kVip}, 6080}, ModeChoice::kAutomatic).value(), AttachResult::kReplaced);
+    EXPECT_EQ(attach_backend(index_, {{kFirst}, {kVipKey}, 6080}, ModeChoice::kAutomatic).value(), AttachResult::kReplaced);
     const auto status = read_backend(index_).value();
     ASSERT_TRUE(status);
     EXPECT_EQ(status->mode, XdpMode::kGeneric);
@@ -187,7 +187,7 @@ std::string forwarding(const std::string &device) { return read_ipv4("conf/" + d
 
 TEST_F(OwnInterface, ForwardingIsOnWhileTheSecondChanceIsAndThenAsBefore) {
     const auto attach = [this](bool second_chance) {
-        const auto attached = attach_backend(index_, {{kFirst}, {kVip}, 6080, second_chance}, ModeChoice::kAutomatic);
+        const auto attached = attach_backend(index_, {{kFirst}, {kVipKey}, 6080, second_chance}, ModeChoice::kAutomatic);
         ASSERT_TRUE(attached) << attached.error();
         EXPECT_EQ(read_backend(index_).value()->settings.second_chance, second_chance);
     };
@@ -222,12 +222,12 @@ TEST_F(OwnInterface, ForwardingIsOnWhileTheSecondChanceIsAndThenAsBefore) {
 
 TEST_F(OwnInterface, AnAttachThatFailsLeavesForwardingAsItWas) {
     set_ipv4("conf/all/forwarding", "0");
-    EXPECT_FALSE(attach_backend(index_, {{kFirst}, {kVip}, 6080}, ModeChoice::kNative));
+    EXPECT_FALSE(attach_backend(index_, {{kFirst}, {kVipKey}, 6080}, ModeChoice::kNative));
     EXPECT_EQ(forwarding("lo"), "0");
 }
 
 TEST_F(OwnInterface, DetachTakesOffOursAndSaysWhenThereIsNone) {
-    ASSERT_TRUE(attach_backend(index_, {{kFirst}, {kVip}, 6080}, ModeChoice::kAutomatic));
+    ASSERT_TRUE(attach_backend(index_, {{kFirst}, {kVipKey}, 6080}, ModeChoice::kAutomatic));
     EXPECT_TRUE(detach_backend(index_).value());
     EXPECT_FALSE(read_backend(index_).value());
     EXPECT_FALSE(detach_backend(index_).value());
@@ -235,4 +235,4 @@ TEST_F(OwnInterface, DetachTakesOffOursAndSaysWhenThereIsNone) {
 }
 
 } // namespace
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

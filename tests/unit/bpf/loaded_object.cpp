@@ -7,7 +7,7 @@
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 std::optional<std::string> missing_privilege() {
     const Descriptor map(bpf_map_create(BPF_MAP_TYPE_HASH, "probe", 4, 4, 1, nullptr));
@@ -45,4 +45,4 @@ RunResult LoadedObject::run(const Bytes &frame, unsigned interface_index) const 
     return result;
 }
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

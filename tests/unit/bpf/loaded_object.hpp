@@ -14,7 +14,7 @@
 #include "bpf/maps.hpp"
 #include "tests/unit/bpf/frames.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 /// Why programs cannot be loaded here, or nothing.
 [[nodiscard]] std::optional<std::string> missing_privilege();
@@ -42,4 +42,4 @@ class LoadedObject {
     bpf_program *program_ = nullptr;
 };
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

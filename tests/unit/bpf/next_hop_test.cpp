@@ -2,7 +2,7 @@
 /// Sending on: what is rewritten, by which way, and what is refused.
 #include "tests/unit/bpf/own_network_fixture.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 namespace {
 
 using enum wire::BackendOutcome;
@@ -149,4 +149,4 @@ TEST_F(NextHop, OtherPortsOfGueCarryHopsToo) {
 }
 
 } // namespace
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

@@ -17,7 +17,7 @@
 #include <sstream>
 #include <stdexcept>
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 namespace {
 
@@ -147,4 +147,4 @@ bool await_state(std::uint16_t client_port, int state) {
     return false;
 }
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

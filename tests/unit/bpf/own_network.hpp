@@ -11,7 +11,7 @@
 #include "bpf/maps.hpp"
 #include "tests/unit/bpf/frames.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 /// Our address on the device, and the MAC address that ethernet() sends to.
 inline const wire::Be32 kOwnAddress = address("10.20.0.31");
@@ -64,4 +64,4 @@ class WireClient {
 /// Waits until the kernel has a socket for this client's port in this state, a number of <netinet/tcp.h>.
 [[nodiscard]] bool await_state(std::uint16_t client_port, int state);
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

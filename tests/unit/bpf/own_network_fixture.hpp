@@ -5,7 +5,7 @@
 #include "tests/unit/bpf/backend_fixture.hpp"
 #include "tests/unit/bpf/own_network.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 
 /// The tests of a suite share a network.
 class BackendOnItsNetwork : public BackendProgram {
@@ -26,4 +26,4 @@ class BackendOnItsNetwork : public BackendProgram {
     inline static std::optional<std::string> missing_;
 };
 
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

@@ -10,7 +10,7 @@
 
 #include "tests/unit/bpf/own_network_fixture.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 namespace {
 
 using enum wire::BackendOutcome;
@@ -187,4 +187,4 @@ TEST_F(SecondChance, SwitchedOffItDeliversEverything) {
 }
 
 } // namespace
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

@@ -17,14 +17,10 @@
 #include "bpf/steer.hpp"
 #include "tests/unit/bpf/loaded_object.hpp"
 
-namespace fairlead::bpf::testing {
+namespace fairlead::bpf::test {
 namespace {
 
 using wire::SteerOutcome;
-
-const wire::Be32 kVip = address("198.51.100.10");
-const wire::Be32 kNoVip = address("198.51.100.11");
-const wire::Be32 kClient = address("203.0.113.5");
 
 Bytes frame_to(wire::Be32 destination, std::uint8_t protocol = wire::kIpProtocolTcp) {
     return ethernet(ipv4({.source = kClient, .destination = destination, .protocol = protocol}, pattern(40)));
@@ -120,7 +116,7 @@ TEST_F(SteerProgram, RedirectsVipPacketsToTheSocketOfTheirQueue) {
     const int descriptor = socket.get();
     ASSERT_EQ(bpf_map_update_elem(object_->map(FAIRLEAD_STEER_SOCKETS), &queue, &descriptor, BPF_ANY), 0);
     run_expecting(frame_to(kVip), SteerOutcome::kSteer_redirected);
-    run_expecting(frame_to(kNoVip), SteerOutcome::kSteer_passed);
+    run_expecting(frame_to(kOtherAddress), SteerOutcome::kSteer_passed);
     ASSERT_EQ(bpf_map_delete_elem(object_->map(FAIRLEAD_STEER_SOCKETS), &queue), 0);
     run_expecting(frame_to(kVip), SteerOutcome::kSteer_no_socket);
 }
@@ -129,7 +125,7 @@ TEST_F(SteerProgram, PassesEverythingElse) {
     auto tagged = frame_to(kVip);
     const Bytes tag = {0x81, 0x00, 0x00, 0x05};
     tagged.insert(tagged.begin() + 12, tag.begin(), tag.end());
-    const Bytes frames[] = {frame_to(kNoVip), tagged, ethernet(pattern(28), wire::kEtherTypeArp),
+    const Bytes frames[] = {frame_to(kOtherAddress), tagged, ethernet(pattern(28), wire::kEtherTypeArp),
                             ethernet(pattern(60), wire::kEtherTypeIpv6), ethernet({})};
     for (const auto &frame : frames) run_expecting(frame, SteerOutcome::kSteer_passed);
 }
@@ -159,17 +155,17 @@ TEST_F(SteerProgram, PassesFramesThatEndBeforeTheDestination) {
 }
 
 TEST_F(SteerProgram, FollowsItsVips) {
-    const auto key = key_of(kNoVip);
+    const auto key = key_of(kOtherAddress);
     ASSERT_TRUE(vips().assign(std::span(&key, 1)));
     run_expecting(frame_to(kVip), SteerOutcome::kSteer_passed);
-    run_expecting(frame_to(kNoVip), SteerOutcome::kSteer_no_socket);
+    run_expecting(frame_to(kOtherAddress), SteerOutcome::kSteer_no_socket);
 }
 
 TEST_F(SteerProgram, NeverPassesAVipPacketNorDropsAnotherAmongTwentyThousand) {
     std::mt19937 random(443);
     auto wanted = counts();
     for (int i = 0; i < 20'000; ++i) {
-        auto frame = frame_to(random() % 2 ? kVip : kNoVip);
+        auto frame = frame_to(random() % 2 ? kVip : kOtherAddress);
         for (auto changes = random() % 4; changes > 0; --changes)
             frame[random() % frame.size()] = static_cast<std::uint8_t>(random());
         if (random() % 4 == 0) frame.resize(14 + random() % (frame.size() - 13));
@@ -208,4 +204,4 @@ TEST(Address, TextIsReadAndWrittenBack) {
 }
 
 } // namespace
-} // namespace fairlead::bpf::testing
+} // namespace fairlead::bpf::test

@@ -11,7 +11,7 @@ namespace {
 
 /// A file that is right, but for one line.
 std::string with_line(int number, const std::string &replacement) {
-    std::string text = testing::kSample;
+    std::string text = test::kSample;
     std::size_t begin = 0;
     for (int i = 1; i < number; ++i) begin = text.find('\n', begin) + 1;
     const std::size_t end = text.find('\n', begin);
@@ -163,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(Errors, OneWrongLine, ::testing::ValuesIn(kCases), [](c
     return "Line" + std::to_string(case_info.param.line) + "Case" + std::to_string(case_info.index);
 });
 
-TEST(Errors, TheSampleItselfHasNone) { EXPECT_EQ(error_of_text(testing::kSample), "no error"); }
+TEST(Errors, TheSampleItselfHasNone) { EXPECT_EQ(error_of_text(test::kSample), "no error"); }
 
 TEST(Errors, AnEmptyFileSaysWhatBelongsInIt) {
     for (const char *text : {"", "\n", "# nothing\n", "---\n", "null\n"})

@@ -149,7 +149,7 @@ TEST(Hostile, MutatedFilesAreRefusedWithTheirLineOrMeanSomethingWhole) {
     int refused = 0;
     int accepted = 0;
     for (int i = 0; i < 20'000; ++i) {
-        const std::string text = mutated(testing::kSample, random);
+        const std::string text = mutated(test::kSample, random);
         const auto config = parse(text, "mutated.yaml");
         if (config) {
             ++accepted;

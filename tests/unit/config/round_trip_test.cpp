@@ -11,7 +11,7 @@ namespace fairlead::config {
 namespace {
 
 TEST(Parse, ReadsEveryKey) {
-    const auto config = parse(testing::kSample, "sample.yaml");
+    const auto config = parse(test::kSample, "sample.yaml");
     ASSERT_TRUE(config) << config.error().format();
     const Balancer &balancer = config->balancer;
     EXPECT_EQ(format_ipv4(balancer.source_address), "10.20.0.11");

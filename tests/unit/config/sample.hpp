@@ -2,7 +2,7 @@
 /// A configuration that uses every key but those of health and on_dead.
 #pragma once
 
-namespace fairlead::config::testing {
+namespace fairlead::config::test {
 
 inline constexpr const char *kSample = R"(balancer:
   source_address: 10.20.0.11
@@ -32,4 +32,4 @@ services:
     second_chance: false
 )";
 
-} // namespace fairlead::config::testing
+} // namespace fairlead::config::test

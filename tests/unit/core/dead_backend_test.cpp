@@ -7,8 +7,6 @@ using namespace fairlead::test;
 
 namespace {
 
-constexpr u32 kClient = 0x0a0a0001;
-
 class DeadBackendTest : public PipelineTest {
   protected:
     /// Opens a connection and lets its backend die. @return the backend's slot.

@@ -17,6 +17,7 @@ using namespace fairlead::core;
 using namespace fairlead::wire;
 
 inline constexpr u32 kVip = 0xc633640a;
+inline constexpr u32 kClient = 0x0a0a0001;
 inline constexpr MacAddress kPortMac = {2, 0, 0, 0, 0, 1};
 inline constexpr u64 kSecond = 1'000'000'000;
 

@@ -9,7 +9,6 @@ using namespace fairlead::test;
 
 namespace {
 
-constexpr u32 kClient = 0x0a0a0001;
 constexpr std::size_t kOuter = 46; // Ethernet, IPv4, UDP, GUE
 
 class SecondChanceTest : public PipelineTest {

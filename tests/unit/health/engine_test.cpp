@@ -12,8 +12,8 @@
 namespace fairlead::health {
 namespace {
 
-using testing::AnsweringServer;
-using testing::Listener;
+using test::AnsweringServer;
+using test::Listener;
 
 constexpr std::chrono::seconds kLimit{20};
 
@@ -164,7 +164,7 @@ TEST_F(EngineTest, AnAnswerThatIsNoHttpIsFailing) {
 }
 
 TEST_F(EngineTest, WhatCannotBeReachedIsDead) {
-    const nexthop::testing::NetworkNamespace apart;
+    const nexthop::test::NetworkNamespace apart;
     if (!apart.why_not().empty()) GTEST_SKIP() << "no network namespace: " << apart.why_not();
     apart.shell("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up && "
                 "ip addr add 10.9.0.1/24 dev v0 && ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev v0 && "
@@ -184,7 +184,7 @@ TEST_F(EngineTest, WhatCannotBeReachedIsDead) {
 }
 
 TEST_F(EngineTest, AFailingBackendWhoseHostGoesIsDeadAndThenRefusesAgain) {
-    const nexthop::testing::NetworkNamespace apart;
+    const nexthop::test::NetworkNamespace apart;
     if (!apart.why_not().empty()) GTEST_SKIP() << "no network namespace: " << apart.why_not();
     apart.shell("ip link set lo up && ip addr add 10.9.0.1/32 dev lo");
     const Target one = target(80, config::HealthType::kTcp, 0x0a090001);

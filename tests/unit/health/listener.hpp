@@ -19,7 +19,7 @@
 #include "controlplane/publish/descriptor.hpp"
 #include "dataplane/wire/wire.h"
 
-namespace fairlead::health::testing {
+namespace fairlead::health::test {
 
 /// A bound port; without listen() its kernel refuses.
 class Listener {
@@ -94,4 +94,4 @@ class AnsweringServer {
     std::thread thread_;
 };
 
-} // namespace fairlead::health::testing
+} // namespace fairlead::health::test

@@ -2,30 +2,25 @@
 #include "dataplane/io/memory_supply.hpp"
 
 #include "dataplane/io/table_memory.hpp"
-#include "tests/unit/io/temporary_directory.hpp"
+#include "tests/unit/io/machine_files.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 
 namespace fairlead::io {
 namespace {
 
-constexpr std::size_t kMegabyte = 1U << 20;
-
-void write(const std::filesystem::path &path, const std::string &text) {
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-}
+using test::kMegabyte;
+using test::write_file;
 
 MemoryNeed need(std::size_t bytes) { return {.pieces = {{bytes}}}; }
 
 TEST(MemorySupply, AddsUpFreeHugepagesOfAllSizes) {
     const test::TemporaryDirectory root;
-    write(root.path() / "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3\n");
-    write(root.path() / "sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages", "1\n");
-    write(root.path() / "proc/meminfo", "MemTotal: 100 kB\nMemAvailable:    2048 kB\n");
+    write_file(root.path() / "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "3");
+    write_file(root.path() / "sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages", "1");
+    write_file(root.path() / "proc/meminfo", "MemTotal: 100 kB\nMemAvailable:    2048 kB");
     const auto supply = MemorySupply::read(root.path() / "sys", root.path() / "proc");
     EXPECT_EQ(supply.hugepage_bytes_free, 1030 * kMegabyte);
     EXPECT_EQ(supply.bytes_available, 2 * kMegabyte);

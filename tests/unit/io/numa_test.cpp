@@ -4,31 +4,26 @@
 #include "dataplane/io/memory_supply.hpp"
 #include "dataplane/io/numa.hpp"
 #include "dataplane/io/plan.hpp"
-#include "tests/unit/io/temporary_directory.hpp"
+#include "tests/unit/io/machine_files.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 
 namespace fairlead::io {
 namespace {
 
+using test::kMegabyte;
+using test::write_file;
 using Cpus = std::vector<unsigned>;
-constexpr std::size_t kMegabyte = 1U << 20;
-
-void write(const std::filesystem::path &path, const std::string &text) {
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << text << '\n';
-}
 
 TEST(Numa, NodesAreReadFromSysfs) {
     const test::TemporaryDirectory root;
     EXPECT_EQ(node_count(root.path()), 1U);
     EXPECT_EQ(cpus_of_node(0, root.path()), Cpus{});
-    write(root.path() / "devices/system/node/node0/cpulist", "0-3");
-    write(root.path() / "devices/system/node/node1/cpulist", "4-5,7");
-    write(root.path() / "devices/system/node/node2/cpulist", ""); // memory alone
+    write_file(root.path() / "devices/system/node/node0/cpulist", "0-3");
+    write_file(root.path() / "devices/system/node/node1/cpulist", "4-5,7");
+    write_file(root.path() / "devices/system/node/node2/cpulist", ""); // memory alone
     EXPECT_EQ(node_count(root.path()), 3U);
     EXPECT_EQ(cpus_of_node(1, root.path()), (Cpus{4, 5, 7}));
     EXPECT_EQ(cpus_of_node(2, root.path()), Cpus{});
@@ -67,12 +62,12 @@ TEST(Numa, CpusFarFromTheNicsAreRefusedWithNeedAndHave) {
 
 TEST(Numa, HugepagesMustBeFreeOnTheNicsNode) {
     const test::TemporaryDirectory root;
-    const auto free_pages = [&](const std::string &place, int pages) { write(root.path() / place / "hugepages-2048kB/free_hugepages", std::to_string(pages)); };
+    const auto free_pages = [&](const std::string &place, int pages) { write_file(root.path() / place / "hugepages-2048kB/free_hugepages", std::to_string(pages)); };
     free_pages("kernel/mm/hugepages", 100);
     free_pages("devices/system/node/node0/hugepages", 90);
     free_pages("devices/system/node/node1/hugepages", 10);
-    write(root.path() / "devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages", "90");
-    write(root.path() / "devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages", "64"); // 54 are another program's, and stay so
+    write_file(root.path() / "devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages", "90");
+    write_file(root.path() / "devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages", "64"); // 54 are another program's, and stay so
     const auto supply = MemorySupply::read(root.path(), root.path());
     EXPECT_EQ(supply.node_bytes_free, (std::vector{180 * kMegabyte, 20 * kMegabyte}));
     EXPECT_EQ(supply.node_bytes_set, (std::vector{180 * kMegabyte, 128 * kMegabyte}));

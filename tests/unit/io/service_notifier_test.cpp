@@ -16,7 +16,7 @@
 namespace fairlead::io {
 namespace {
 
-using fairlead::testing::NotifySocket;
+using fairlead::test::NotifySocket;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 

@@ -15,9 +15,9 @@
 namespace fairlead::metrics {
 namespace {
 
-using publish::testing::CountersFile;
-using publish::testing::DataplaneEnd;
-using publish::testing::serve_counters;
+using publish::test::CountersFile;
+using publish::test::DataplaneEnd;
+using publish::test::serve_counters;
 using namespace std::chrono_literals;
 
 /// A scrape, taken apart by its lines.
@@ -62,7 +62,7 @@ class EndpointTest : public ::testing::Test {
         return scraping.get();
     }
 
-    publish::testing::TemporaryDirectory directory_;
+    publish::test::TemporaryDirectory directory_;
     const std::string path_ = directory_.file("dataplane.sock");
     std::optional<DataplaneEnd> end_{path_};
     std::shared_ptr<Statistics> statistics_ =

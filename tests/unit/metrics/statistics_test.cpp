@@ -11,9 +11,9 @@
 namespace fairlead::metrics {
 namespace {
 
-using publish::testing::CountersFile;
-using publish::testing::DataplaneEnd;
-using publish::testing::serve_counters;
+using publish::test::CountersFile;
+using publish::test::DataplaneEnd;
+using publish::test::serve_counters;
 using namespace std::chrono_literals;
 
 std::shared_ptr<const Directory> directory(std::vector<Directory::Service> services,
@@ -35,7 +35,7 @@ class StatisticsTest : public ::testing::Test {
         std::filesystem::remove(path_);
     }
 
-    publish::testing::TemporaryDirectory directory_;
+    publish::test::TemporaryDirectory directory_;
     const std::string path_ = directory_.file("dataplane.sock");
     std::optional<DataplaneEnd> end_;
     Statistics statistics_{std::make_shared<publish::CountersReader>(path_, 5s)};

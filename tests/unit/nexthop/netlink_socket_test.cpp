@@ -24,7 +24,7 @@ class NetlinkSocketTest : public ::testing::Test {
         });
         space_.shell("ip link add lan type veth peer name far && ip addr add 10.79.0.1/16 dev lan && ip link set lan up");
     }
-    testing::NetworkNamespace space_;
+    test::NetworkNamespace space_;
     std::optional<NetlinkSocket> socket_;
 };
 

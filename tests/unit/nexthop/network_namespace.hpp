@@ -17,7 +17,7 @@
 
 #include "controlplane/publish/descriptor.hpp"
 
-namespace fairlead::nexthop::testing {
+namespace fairlead::nexthop::test {
 
 class NetworkNamespace {
   public:
@@ -54,4 +54,4 @@ class NetworkNamespace {
     std::string why_not_;
 };
 
-} // namespace fairlead::nexthop::testing
+} // namespace fairlead::nexthop::test

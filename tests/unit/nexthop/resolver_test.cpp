@@ -18,7 +18,7 @@ namespace fairlead::nexthop {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::NetworkNamespace;
+using test::NetworkNamespace;
 
 constexpr auto kLimit = 10s;
 

@@ -28,7 +28,7 @@ class VipRoutesTest : public ::testing::Test {
         });
         return change;
     }
-    testing::NetworkNamespace space_;
+    test::NetworkNamespace space_;
 };
 
 TEST_F(VipRoutesTest, TheKernelNoLongerSendsOrAnswersForAVip) {

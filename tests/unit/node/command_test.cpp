@@ -42,7 +42,7 @@ class CommandTest : public ::testing::Test {
         return text.str();
     }
 
-    publish::testing::TemporaryDirectory directory_;
+    publish::test::TemporaryDirectory directory_;
     std::atomic<bool> is_ending_ = false;
     bool was_cut_short_ = false;
 };

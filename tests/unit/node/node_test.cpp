@@ -21,7 +21,7 @@ class NodeTest : public ::testing::Test {
   protected:
     NodeTest() { spdlog::set_level(spdlog::level::off); }
 
-    [[nodiscard]] Node make_node() { return Node(testing::Site::commands(), WithdrawnMark(directory_.file("withdrawn")), site_.surroundings()); }
+    [[nodiscard]] Node make_node() { return Node(test::Site::commands(), WithdrawnMark(directory_.file("withdrawn")), site_.surroundings()); }
     [[nodiscard]] Caller caller() {
         return {.tell = [this](const Progress &word) { if (phases_.empty() || phases_.back() != word.phase) phases_.push_back(word.phase); last_ = word; },
                 .is_gone = [this] { return is_gone_; }};
@@ -29,8 +29,8 @@ class NodeTest : public ::testing::Test {
     [[nodiscard]] bool is_marked() const { return WithdrawnMark(directory_.file("withdrawn")).read().has_value(); }
     static std::string said(const std::expected<void, Error> &done) { return done ? "done" : done.error().format(); }
 
-    publish::testing::TemporaryDirectory directory_;
-    testing::Site site_;
+    publish::test::TemporaryDirectory directory_;
+    test::Site site_;
     std::vector<Phase> phases_;
     Progress last_;
     bool is_gone_ = false;
@@ -293,7 +293,7 @@ TEST_F(NodeTest, OneWithoutCommandsKnowsThatItIsWithdrawn) {
 }
 
 TEST_F(NodeTest, WhereItCannotBeNotedNothingIsWithdrawn) {
-    Node node(testing::Site::commands(), WithdrawnMark(directory_.file("none/withdrawn")), site_.surroundings());
+    Node node(test::Site::commands(), WithdrawnMark(directory_.file("none/withdrawn")), site_.surroundings());
     EXPECT_NE(said(node.drain({}, caller())).find("cannot note that the node is withdrawn"), std::string::npos);
     EXPECT_TRUE(site_.ran.empty());
     EXPECT_EQ(node.standing().state, State::kAnnounced);

@@ -11,7 +11,7 @@
 
 #include "controlplane/node/node.hpp"
 
-namespace fairlead::node::testing {
+namespace fairlead::node::test {
 
 class Site {
   public:
@@ -74,4 +74,4 @@ class Site {
     bool is_withdrawn_ = false;
 };
 
-} // namespace fairlead::node::testing
+} // namespace fairlead::node::test

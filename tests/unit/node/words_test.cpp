@@ -48,7 +48,7 @@ TEST(Command, ThatIsNoneIsRefusedWithWhatToDo) {
 }
 
 TEST(Command, IsCheckedBeforeItIsNeeded) {
-    const publish::testing::TemporaryDirectory directory;
+    const publish::test::TemporaryDirectory directory;
     EXPECT_TRUE(Command::parse("/bin/true")->check());
     const auto why_not = [](const std::string &path) { return Command::parse(path)->check().error().format(); };
     EXPECT_EQ(why_not(directory.file("none")),

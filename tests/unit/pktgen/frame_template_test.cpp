@@ -9,7 +9,7 @@
 namespace fairlead::pktgen {
 namespace {
 
-using namespace testing;
+using namespace test;
 
 constexpr std::size_t kIp = sizeof(wire::EthernetHeader);
 constexpr std::size_t kTransport = kIp + sizeof(wire::Ipv4Header);

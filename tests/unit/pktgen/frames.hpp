@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-namespace fairlead::pktgen::testing {
+namespace fairlead::pktgen::test {
 
 using Bytes = std::vector<wire::u8>;
 
@@ -63,4 +63,4 @@ inline wire::u16 checksum(std::span<const wire::u8> bytes, wire::u32 sum = 0) {
     return static_cast<wire::u16>(~sum);
 }
 
-} // namespace fairlead::pktgen::testing
+} // namespace fairlead::pktgen::test

@@ -9,7 +9,7 @@
 namespace fairlead::pktgen {
 namespace {
 
-using namespace testing;
+using namespace test;
 
 constexpr wire::u64 kNow_ns = 0x1234'5678'9abc'def0;
 constexpr Stamp kStamp{.time_ns = kNow_ns - 250'000, .flow = 0x01020304, .sequence = 77};

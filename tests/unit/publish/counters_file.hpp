@@ -12,7 +12,7 @@
 #include "dataplane/wire/counters.h"
 #include "tests/unit/publish/dataplane_end.hpp"
 
-namespace fairlead::publish::testing {
+namespace fairlead::publish::test {
 
 /// The memory file, writable here. Workers lie further apart than they need to, as a writer may have it.
 class CountersFile {
@@ -65,4 +65,4 @@ inline void serve_counters(DataplaneEnd &end, const CountersFile &counters) {
     end.send(answer, counters.reader().get());
 }
 
-} // namespace fairlead::publish::testing
+} // namespace fairlead::publish::test

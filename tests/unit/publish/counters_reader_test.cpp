@@ -13,9 +13,9 @@ namespace fairlead::publish {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::CountersFile;
-using testing::DataplaneEnd;
-using testing::serve_counters;
+using test::CountersFile;
+using test::DataplaneEnd;
+using test::serve_counters;
 
 std::expected<std::shared_ptr<const CountersMap>, Error> map(const CountersFile &file) {
     return CountersMap::map(file.reader(), file.size());
@@ -133,7 +133,7 @@ class CountersReaderTest : public ::testing::Test {
         serve_counters(*end_, file);
         return reading.get();
     }
-    testing::TemporaryDirectory directory_;
+    test::TemporaryDirectory directory_;
     const std::string path_ = directory_.file("dataplane.sock");
     std::optional<DataplaneEnd> end_{path_};
     CountersReader reader_{path_, 5s};

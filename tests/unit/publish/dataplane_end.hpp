@@ -24,7 +24,7 @@
 #include "dataplane/wire/control_messages.h"
 #include "dataplane/wire/snapshot.h"
 
-namespace fairlead::publish::testing {
+namespace fairlead::publish::test {
 
 inline constexpr std::chrono::milliseconds kStepLimit{10'000};
 
@@ -186,4 +186,4 @@ class DataplaneEnd {
     Descriptor peer_;
 };
 
-} // namespace fairlead::publish::testing
+} // namespace fairlead::publish::test

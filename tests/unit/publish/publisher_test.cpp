@@ -16,9 +16,9 @@ namespace fairlead::publish {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::Arrival;
-using testing::DataplaneEnd;
-using testing::kStepLimit;
+using test::Arrival;
+using test::DataplaneEnd;
+using test::kStepLimit;
 using Ids = std::vector<std::uint64_t>;
 using Kind = PublishFailure::Kind;
 using Outcome = std::expected<Adoption, PublishFailure>;
@@ -101,7 +101,7 @@ class PublisherTest : public ::testing::Test {
         EXPECT_NE(outcome.error().error.format().find(text), std::string::npos) << outcome.error().error.format();
     }
 
-    testing::TemporaryDirectory directory_;
+    test::TemporaryDirectory directory_;
     const std::string path_ = directory_.file("dataplane.sock");
     EventLog log_;
     std::optional<DataplaneEnd> end_;

@@ -18,7 +18,7 @@ namespace fairlead::publish {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::DataplaneEnd;
+using test::DataplaneEnd;
 
 /// A process of its own that listens at the path and does what it is told, since what is waited for is a process's end.
 class DataplaneChild {
@@ -56,7 +56,7 @@ void say_stopping(DataplaneEnd &end) { end.send(make_control_message<wire::Contr
 
 class StopDataplaneTest : public ::testing::Test {
   protected:
-    testing::TemporaryDirectory directory_;
+    test::TemporaryDirectory directory_;
     std::string path_ = directory_.file("dataplane.sock");
 };
 

@@ -13,9 +13,9 @@ namespace fairlead::state {
 namespace {
 
 using config::Config;
-using testing::backend;
-using testing::config_with;
-using testing::service;
+using test::backend;
+using test::config_with;
+using test::service;
 
 constexpr std::uint64_t kNow = 1000;
 constexpr std::uint32_t kPeriod = 6 * 3600; ///< the longest default timeout

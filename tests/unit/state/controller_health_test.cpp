@@ -16,15 +16,15 @@
 namespace fairlead::state {
 namespace {
 
-using health::testing::Listener;
-using publish::testing::CountersFile;
-using publish::testing::DataplaneEnd;
-using publish::testing::TemporaryDirectory;
-using testing::backend;
+using health::test::Listener;
+using publish::test::CountersFile;
+using publish::test::DataplaneEnd;
+using publish::test::TemporaryDirectory;
+using test::backend;
 
 /// Four backends on 10.1.0.1 to 10.1.0.4, port 80, checked every 100 ms.
 config::Config checked_config() {
-    config::Config config = testing::config_with(4);
+    config::Config config = test::config_with(4);
     config.services[0].health.interval_ms = 100;
     config.services[0].health.rise = 1;
     config.services[0].health.fall = 1;
@@ -43,7 +43,7 @@ class ControllerHealthTest : public ::testing::Test {
         std::ofstream(directory_.file("c.yaml"), std::ios::trunc) << config::format_yaml(config);
     }
     [[nodiscard]] std::unique_ptr<Controller> start(bool has_health_checks = true) const {
-        ControllerOptions options = testing::options_in(directory_);
+        ControllerOptions options = test::options_in(directory_);
         options.has_health_checks = has_health_checks;
         auto controller = Controller::start(std::move(options), statistics_);
         EXPECT_TRUE(controller) << controller.error().format();
@@ -88,7 +88,7 @@ class ControllerHealthTest : public ::testing::Test {
         }
     }
 
-    nexthop::testing::NetworkNamespace apart_;
+    nexthop::test::NetworkNamespace apart_;
     TemporaryDirectory directory_;
     std::shared_ptr<metrics::Statistics> statistics_ = std::make_shared<metrics::Statistics>(
         std::make_shared<publish::CountersReader>(directory_.file("counters.sock")));
@@ -197,7 +197,7 @@ TEST_F(ControllerHealthTest, RemovingWhatHasConnectionsAsksForForceAndLeavesItsS
     counters.block(1).slots[1].connections = 7;
     DataplaneEnd counting(directory_.file("counters.sock"));
     auto reading = std::async(std::launch::async, [this] { return statistics_->sample().up; });
-    publish::testing::serve_counters(counting, counters);
+    publish::test::serve_counters(counting, counters);
     ASSERT_TRUE(reading.get());
 
     DataplaneEnd dataplane(directory_.file("dataplane.sock"));
@@ -217,7 +217,7 @@ TEST_F(ControllerHealthTest, RemovingWhatHasConnectionsAsksForForceAndLeavesItsS
     EXPECT_EQ(refused.error().kind, ChangeRefusal::Kind::kRequest);
     EXPECT_EQ(refused.error().error.format(),
               "10.1.0.2 of web has 37 open connections; drain it first (fairlead backend drain web 10.1.0.2 --wait), or give --force");
-    const auto refused_file = controller->apply(config::format_yaml(testing::config_with(1)), "c.yaml", true);
+    const auto refused_file = controller->apply(config::format_yaml(test::config_with(1)), "c.yaml", true);
     EXPECT_FALSE(refused_file) << "a dry run says so too";
     EXPECT_EQ(controller->view()->config, config);
 

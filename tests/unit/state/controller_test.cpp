@@ -18,11 +18,11 @@
 namespace fairlead::state {
 namespace {
 
-using publish::testing::DataplaneEnd;
-using publish::testing::TemporaryDirectory;
-using testing::backend;
-using testing::config_with;
-using testing::service;
+using publish::test::DataplaneEnd;
+using publish::test::TemporaryDirectory;
+using test::backend;
+using test::config_with;
+using test::service;
 
 class ControllerTest : public ::testing::Test {
   protected:
@@ -37,7 +37,7 @@ class ControllerTest : public ::testing::Test {
         return {std::istreambuf_iterator<char>(stream), {}};
     }
     [[nodiscard]] std::expected<std::unique_ptr<Controller>, Error> try_start() const {
-        return Controller::start(testing::options_in(directory_), std::make_shared<metrics::Statistics>(
+        return Controller::start(test::options_in(directory_), std::make_shared<metrics::Statistics>(
                                                          std::make_shared<publish::CountersReader>(directory_.file("none.sock"))));
     }
     [[nodiscard]] std::unique_ptr<Controller> start() const {
@@ -242,7 +242,7 @@ TEST_F(ControllerTest, ABackendWithoutANextHopIsAWarning) {
     config::Config config = config_with(2);
     config.balancer.next_hop_mac.reset();
     write_config(config::format_yaml(config));
-    const nexthop::testing::NetworkNamespace without_routes;
+    const nexthop::test::NetworkNamespace without_routes;
     if (!without_routes.why_not().empty()) GTEST_SKIP() << "no network namespace: " << without_routes.why_not();
     without_routes.inside([this] {
         auto controller = start();

@@ -13,8 +13,8 @@ namespace fairlead::state {
 namespace {
 
 using health::Grade;
-using testing::backend;
-using testing::config_with;
+using test::backend;
+using test::config_with;
 
 DesiredState state_with(std::uint32_t backend_count) {
     DesiredState state;

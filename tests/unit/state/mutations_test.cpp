@@ -9,9 +9,9 @@ namespace fairlead::state {
 namespace {
 
 using config::Config;
-using testing::backend;
-using testing::config_with;
-using testing::service;
+using test::backend;
+using test::config_with;
+using test::service;
 
 std::string error_of_change(const Changed &changed) { return changed ? "no error" : changed.error().format(); }
 

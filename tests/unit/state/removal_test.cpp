@@ -8,9 +8,9 @@
 namespace fairlead::state {
 namespace {
 
-using testing::backend;
-using testing::config_with;
-using testing::service;
+using test::backend;
+using test::config_with;
+using test::service;
 
 metrics::Sample sample_with(std::vector<std::uint64_t> connections) {
     metrics::Sample sample;

@@ -10,9 +10,9 @@
 namespace fairlead::state {
 namespace {
 
-using testing::backend;
-using testing::config_with;
-using testing::service;
+using test::backend;
+using test::config_with;
+using test::service;
 
 /// The state after `before` that has `config`.
 DesiredState state_of(const config::Config &config, const DesiredState &before = {}, const HealthRecord &health = {}) {

@@ -6,7 +6,7 @@
 
 #include "controlplane/config/config.hpp"
 
-namespace fairlead::state::testing {
+namespace fairlead::state::test {
 
 /// 10.1.0.1, 10.1.0.2, ...
 inline config::Backend backend(std::uint32_t number) {
@@ -32,4 +32,4 @@ inline config::Config config_with(std::uint32_t backend_count) {
     return config;
 }
 
-} // namespace fairlead::state::testing
+} // namespace fairlead::state::test

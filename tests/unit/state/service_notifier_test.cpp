@@ -15,23 +15,23 @@
 namespace fairlead {
 namespace {
 
-using fairlead::testing::NotifySocket;
+using fairlead::test::NotifySocket;
 using std::chrono::seconds;
 
 class ServiceNotifierTest : public ::testing::Test {
   protected:
     ServiceNotifierTest() {
         spdlog::set_level(spdlog::level::err);
-        std::ofstream(directory_.file("c.yaml")) << config::format_yaml(state::testing::config_with(2));
+        std::ofstream(directory_.file("c.yaml")) << config::format_yaml(state::test::config_with(2));
     }
     [[nodiscard]] std::unique_ptr<state::Controller> start() const {
         auto controller = state::Controller::start(
-            state::testing::options_in(directory_), std::make_shared<metrics::Statistics>(std::make_shared<publish::CountersReader>(directory_.file("none.sock"))));
+            state::test::options_in(directory_), std::make_shared<metrics::Statistics>(std::make_shared<publish::CountersReader>(directory_.file("none.sock"))));
         EXPECT_TRUE(controller) << controller.error().format();
         return controller ? std::move(*controller) : nullptr;
     }
 
-    publish::testing::TemporaryDirectory directory_;
+    publish::test::TemporaryDirectory directory_;
     ServiceNotifier::Clock::time_point start_{};
 };
 
@@ -45,7 +45,7 @@ TEST_F(ServiceNotifierTest, SaysWhatItServesAndWhenThatChanges) {
     notifier.look(start_);
     EXPECT_EQ(systemd.receive(), "");
     ASSERT_TRUE(controller->change(
-        [](const config::Config &config) { return state::add_backend(config, "web", state::testing::backend(3)); }, {}));
+        [](const config::Config &config) { return state::add_backend(config, "web", state::test::backend(3)); }, {}));
     notifier.look(start_);
     EXPECT_EQ(systemd.receive(), "STATUS=1 service(s), generation 1, dataplane not connected");
     notifier.ends();

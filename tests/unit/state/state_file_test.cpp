@@ -16,9 +16,9 @@
 namespace fairlead::state {
 namespace {
 
-using publish::testing::TemporaryDirectory;
-using testing::backend;
-using testing::config_with;
+using publish::test::TemporaryDirectory;
+using test::backend;
+using test::config_with;
 
 const BootClock kClock{"boot-1", 5000};
 

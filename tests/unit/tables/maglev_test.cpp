@@ -12,8 +12,6 @@
 namespace fairlead::tables {
 namespace {
 
-constexpr std::uint32_t kRows = 65537;
-
 Rows maglev(std::span<const Member> members, std::uint32_t rows = kRows) {
     return build(Algorithm::kMaglev, members, rows, kSeed);
 }

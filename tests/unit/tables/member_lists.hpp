@@ -17,6 +17,8 @@ namespace fairlead::tables {
 inline constexpr Seed kSeed = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
                                0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
 
+inline constexpr std::uint32_t kRows = 65537; // of a service, if nobody says otherwise
+
 /// 10.20.0.1 and up; the slot is the number.
 inline Member member(std::uint16_t number, std::uint32_t weight = 100) {
     return {.address = address_of(wire::Be32::from_host(0x0a140001u + number)), .weight = weight, .slot = number};

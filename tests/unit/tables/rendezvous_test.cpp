@@ -10,8 +10,6 @@
 namespace fairlead::tables {
 namespace {
 
-constexpr std::uint32_t kRows = 65537;
-
 Rows rendezvous(std::span<const Member> members, const Seed &seed = kSeed) {
     return build(Algorithm::kRendezvous, members, kRows, seed);
 }

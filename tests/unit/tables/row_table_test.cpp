@@ -11,8 +11,6 @@
 namespace fairlead::tables {
 namespace {
 
-constexpr std::uint32_t kRows = 65537;
-
 bool is_prime(std::uint32_t number) {
     for (std::uint32_t factor = 2; factor * factor <= number; ++factor) {
         if (number % factor == 0) return false;
