@@ -44,7 +44,7 @@ record_value() {
     local kept=$state/$1/values${2#"$host_root"} said
     begin_record "$1" || return 1
     [ ! -e "$kept" ] || return 0
-    if ! said=$({ mkdir -p "${kept%/*}" && cat "$2" >"$kept.new" && mv "$kept.new" "$kept"; } 2>&1); then
+    if ! said=$({ { [ -d "${kept%/*}" ] || mkdir -p "${kept%/*}"; } && cat "$2" >"$kept.new" && mv "$kept.new" "$kept"; } 2>&1); then
         failure="cannot record $2 in $kept: ${said##*: }"
         return 1
     fi
