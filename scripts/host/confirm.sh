@@ -34,7 +34,11 @@ roll_back_later() {
         return
     done
 }
-uptime_seconds() { cut -d . -f 1 /proc/uptime; }
+uptime_seconds() {
+    local up
+    read -r up _ </proc/uptime
+    echo "${up%.*}"
+}
 
 confirm_bind() {
     local pending=$state/bind/pending line
