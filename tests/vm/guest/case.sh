@@ -15,11 +15,6 @@ case_end() {
     [ "$is_done" = yes ] || echo "not ok - $test_name: ended early (exit code $status)"
 }
 trap case_end EXIT
-
-# sleep SECONDS : the shell's own: emulation makes a process take longer to start than what is waited for mostly takes.
-exec {never}<> <(:)
-sleep() { read -r -t "$1" -u "$never" || true; }
-
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
 # monitor COMMAND... : tells QEMU's monitor. It answers into the run directory, not here: look at what changes.
