@@ -4,7 +4,8 @@
 # Makes a server ready for Fairlead, and undoes it: looks at the machine, takes hugepages, hands NICs to DPDK, keeps cores free.
 # Every command says what it will do before it does it; --dry-run leaves it at that, --undo puts back what was there.
 set -euo pipefail
-host_scripts=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)/host
+host_scripts=$(readlink -f "${BASH_SOURCE[0]}")
+host_scripts=${host_scripts%/*}/host
 host_sh=${host_scripts%/host}/host.sh
 
 usage() {

@@ -59,14 +59,14 @@ check_bindable() {
     if [[ $kBifurcatedDrivers == *" $current "* ]]; then
         lack "$1: DPDK uses a NIC of $current beside its kernel driver; do not bind it, give the dataplane --port $1"
     fi
-    vf_count=$(read_value "$(device_of "$1")/sriov_numvfs")
-    [ "${vf_count:-0}" -eq 0 ] || lack "$1: has $vf_count virtual functions, which would go with it; bind one of those, or first: echo 0 >$(device_of "$1")/sriov_numvfs"
+    vf_count=$(read_value "$pci/devices/$1/sriov_numvfs")
+    [ "${vf_count:-0}" -eq 0 ] || lack "$1: has $vf_count virtual functions, which would go with it; bind one of those, or first: echo 0 >$pci/devices/$1/sriov_numvfs"
     check_iommu "$1"
     if [ -n "$(first_interface_of "$1")" ]; then look_for_lifelines; fi
-    cuts=$(lifelines_of "$1" | paste -sd ';' | sed 's/;/ and /g')
+    cuts=$(lifelines_of "$1" | joined ' and ')
     [ -n "$cuts" ] || return 0
     if [ "$really" -lt 2 ]; then
-        die "$1$(in_brackets "$(interfaces_of "$1" | paste -sd ' ')") carries $cuts: binding it cuts that off; use another NIC, or say --really --really, with --confirm-within 60"
+        die "$1$(in_brackets "$(interfaces_of "$1" | joined ' ')") carries $cuts: binding it cuts that off; use another NIC, or say --really --really, with --confirm-within 60"
     fi
     complain "WARNING: $1 carries $cuts, which will be cut off$([ -n "${option[confirm-within]:-}" ] || echo "; without --confirm-within nobody puts it back")"
 }
@@ -74,7 +74,7 @@ check_bindable() {
 # vfio takes a whole IOMMU group or nothing of it, since its devices can reach each other's memory.
 check_iommu() {
     local device group other other_driver
-    device=$(device_of "$1")
+    device=$pci/devices/$1
     group=$(link_name "$device/iommu_group")
     if [ "$driver" != vfio-pci ]; then check_uio "$1" "$group"; return; fi
     # vfio's own mode without one needs CAP_SYS_RAWIO of the dataplane, and is not in Debian's kernel: uio does as much.
@@ -97,7 +97,7 @@ check_iommu() {
 # check_uio ADDRESS GROUP : what the kernel would answer with an I/O error, or the dataplane with silence.
 check_uio() {
     local device kind lockdown
-    device=$(device_of "$1")
+    device=$pci/devices/$1
     lockdown=$(lockdown_mode)
     [ "$lockdown" = none ] || lack "$1: uio_pci_generic needs a kernel that is not locked down, this one is ($lockdown), as with secure boot: use vfio-pci"
     if [ -r "$device/config" ] && [ "$(od -An -tu1 -j61 -N1 "$device/config" | tr -d ' ')" = 0 ]; then
@@ -170,10 +170,11 @@ bind_all() {
 }
 
 plan_bind() {
-    local device current
-    device=$(device_of "$1")
+    local device current interfaces
+    device=$pci/devices/$1
     current=$(driver_of "$1")
-    plan "mkdir $state/bind/$1    # records $(interfaces_of "$1" | paste -sd ' ' | sed 's/$/, /')driver ${current:-none}" record_nic "$1"
+    interfaces=$(interfaces_of "$1" | joined ' ')
+    plan "mkdir $state/bind/$1    # records ${interfaces:+$interfaces, }driver ${current:-none}" record_nic "$1"
     plan_write "$driver" "$device/driver_override"
     if [ -n "$current" ]; then plan_write "$1" "$device/driver/unbind"; fi
     plan "echo '$1' >$pci/drivers/$driver/bind" bind_one "$1"
@@ -184,7 +185,7 @@ record_nic() {
     local kept=$state/bind/$1 said interface
     if [ -d "$kept" ]; then return 0; fi
     rm -rf "$kept.new"
-    if ! said=$({ mkdir "$kept.new" && driver_of "$1" >"$kept.new/driver" && cat "$(device_of "$1")/driver_override" >"$kept.new/override"; } 2>&1); then
+    if ! said=$({ mkdir "$kept.new" && driver_of "$1" >"$kept.new/driver" && cat "$pci/devices/$1/driver_override" >"$kept.new/override"; } 2>&1); then
         failure="cannot record $1 in $kept: ${said##*: }"
         return 1
     fi

@@ -6,13 +6,13 @@
 
 conf=$host_root/etc/fairlead/host.conf
 
-conf_lines() { grep -vE '^[[:space:]]*(#|$)' "$conf" 2>/dev/null || true; }
+conf_lines() { [ ! -e "$conf" ] || grep -vE '^[[:space:]]*(#|$)' "$conf" 2>/dev/null || true; }
 is_noted() { grep -qxF -- "$1" <<<"$(conf_lines)"; }
 is_pending() { grep -qsxF -- "$1" "$state/bind/pending"; }
 
 identity_of() {
     local device interface mac
-    device=$(device_of "$1")
+    device=$pci/devices/$1
     interface=$(first_interface_of "$1")
     if [ -n "$interface" ]; then mac=$(read_value "$host_root/sys/class/net/$interface/address"); else mac=$(read_value "$state/bind/$1/address"); fi
     echo "$(read_value "$device/vendor"):$(read_value "$device/device")${mac:+@$mac}"
@@ -72,12 +72,13 @@ remove_lines() {
 # plan_forget THING... : the notes of NICs, or of "hugepages ..." and "cores"; with the last one goes the unit.
 plan_forget() {
     local thing pattern=''
+    [ -e "$conf" ] || return 0
     for thing in "$@"; do
         [[ $thing =~ ^($kAddress)$ ]] && thing="bind $thing"
         plan_removal "$thing"
         pattern+="${pattern:+|}$thing"
     done
-    [ -n "$pattern" ] && [ -e "$conf" ] || return 0
+    [ -n "$pattern" ] || return 0
     if [ -n "$(conf_lines | grep -vE "^($pattern)( |\$)")" ]; then return 0; fi
     plan "systemctl disable $kUnit; rm $conf" disable_unit
 }

@@ -128,7 +128,7 @@ check_cores() {
 # check_nic ADDRESS : a row, and an object for --json.
 check_nic() {
     local device interface name_driver link=- speed='' width width_max found mend='' uses
-    device=$(device_of "$1")
+    device=$pci/devices/$1
     interface=$(first_interface_of "$1")
     name_driver=$(driver_of "$1")
     if [ -n "$interface" ]; then
@@ -137,7 +137,7 @@ check_nic() {
         [ "${speed:--1}" -gt 0 ] || speed=''
     fi
     found="${interface:-no interface}, ${name_driver:-no driver}, node $(node_of "$1"), link $link${speed:+, $speed Mb/s}"
-    uses=$(lifelines_of "$1" | paste -sd ';' | sed 's/;/, /g')
+    uses=$(lifelines_of "$1" | joined ', ')
     if [ -n "$uses" ]; then found+="; carries $uses: not to be bound"; fi
     if [[ $kBifurcatedDrivers == *" $name_driver "* ]]; then found+="; DPDK uses it beside its driver: not to be bound"; fi
     if [ -z "$name_driver" ]; then mend="$host_sh bind $1    # or load its kernel driver: modprobe $(read_value "$device/modalias")"; fi

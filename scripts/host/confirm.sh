@@ -34,7 +34,11 @@ roll_back_later() {
         return
     done
 }
-uptime_seconds() { cut -d . -f 1 /proc/uptime; }
+uptime_seconds() {
+    local up
+    read -r up _ </proc/uptime
+    echo "${up%.*}"
+}
 
 confirm_bind() {
     local pending=$state/bind/pending line
@@ -55,14 +59,14 @@ confirm_bind() {
     # The watcher may have been faster while this waited for the lock.
     [ -e "$state/bind/unconfirmed" ] || die "too late: what was bound has been put back ($state/rollback.log)"
     do_plan || die "$failure"
-    say "confirmed: $(recorded_nics | paste -sd ' ') stay bound"
+    say "confirmed: $(recorded_nics | joined ' ') stay bound"
 }
 
 # holders_of ADDRESS : processes that have the NIC open, one a line.
 holders_of() {
     local node='' fd pid group uio
-    group=$(link_name "$(device_of "$1")/iommu_group")
-    for uio in "$(device_of "$1")"/uio/uio*; do if [ -e "$uio" ]; then node=/dev/${uio##*/}; fi; done
+    group=$(link_name "$pci/devices/$1/iommu_group")
+    for uio in "$pci/devices/$1"/uio/uio*; do if [ -e "$uio" ]; then node=/dev/${uio##*/}; fi; done
     if [ "$(driver_of "$1")" = vfio-pci ] && [ -n "$group" ]; then node=/dev/vfio/$group; fi
     [ -n "$node" ] || return 0
     # The second is vfio's where there is no IOMMU.

@@ -115,11 +115,12 @@ plan_move() {
 move_work() { record_value cores "$1" && write_value "$2" "$1"; }
 # Some interrupts belong to a CPU, or are spread by their driver: the kernel refuses, and a second run does not ask again.
 move_interrupts() {
+    local interrupt=${1%/*}
     record_value cores "$1" || return 1
     write_value "$2" "$1" && return 0
     rm -f "$state/cores/values${1#"$host_root"}"
     echo "$1" >>"$state/cores/unmovable"
-    say "interrupt $(basename "${1%/*}") stays where it is: $failure"
+    say "interrupt ${interrupt##*/} stays where it is: $failure"
     failure=''
 }
 

@@ -118,7 +118,7 @@ find_hugepages() {
     local directory
     if [ -n "${option[node]:-}" ]; then
         need_number --node "${option[node]}"
-        [ -d "$host_root/sys/devices/system/node/node${option[node]}" ] || lack "--node ${option[node]}: this machine has node $(nodes | paste -sd ' ')"
+        [ -d "$host_root/sys/devices/system/node/node${option[node]}" ] || lack "--node ${option[node]}: this machine has node $(nodes | joined ' ')"
     fi
     directory=$(hugepage_directory "$1" "${option[node]:-}")
     [ -e "$directory/nr_hugepages" ] || lack "no hugepages of ${kHugepageSizes[$1]} here ($directory is not there): the CPU or the kernel lacks them; take --size $([ "$1" = 2048 ] && echo 1G || echo 2M)"

@@ -4,15 +4,16 @@
 
 # save_interface IFACE DIR
 save_interface() {
-    local net=$host_root/sys/class/net/$1 family
+    local net=$host_root/sys/class/net/$1 family flags
     echo "$1" >"$2/interface"
     read_value "$net/address" >"$2/address"
     read_value "$net/mtu" >"$2/mtu"
-    if [ $(($(read_value "$net/flags" | sed 's/^$/0/') & 1)) -eq 1 ]; then echo up; else echo down; fi >"$2/state"
+    flags=$(read_value "$net/flags")
+    if [ $((${flags:-0} & 1)) -eq 1 ]; then echo up; else echo down; fi >"$2/state"
     link_name "$net/master" >"$2/master"
     if ! command -v ip >/dev/null; then return 0; fi
     # Without what comes by itself: link-local and advertised addresses, the routes of addresses.
-    ip -o addr show dev "$1" 2>/dev/null | grep -vE 'scope link| inet6 .* dynamic' | awk '{
+    ip -o addr show dev "$1" 2>/dev/null | awk '!/scope link| inet6 .* dynamic/ {
         line = $4
         for (i = 5; i < NF; ++i)
             if ($i ~ /^(peer|brd|scope)$/) line = line " " $i " " $(i + 1)
@@ -20,8 +21,7 @@ save_interface() {
         print line }' >"$2/addresses" || true
     for family in 4 6; do
         ip "-$family" route show table all dev "$1" 2>/dev/null |
-            grep -vE '^(local|broadcast|multicast|anycast) |proto (kernel|ra)|^fe80::|^ff00::' |
-            sed -E 's/ (linkdown|dead)\b//g; s/ expires [^ ]+//' >"$2/routes$family" || true
+            sed -E '/^(local|broadcast|multicast|anycast) |proto (kernel|ra)|^fe80::|^ff00::/d; s/ (linkdown|dead)\b//g; s/ expires [^ ]+//' >"$2/routes$family" || true
     done
 }
 

@@ -19,7 +19,8 @@ with_uppers() {
     printf '%s\n' $seen
 }
 
-devices_in() { grep -oE '(^| )dev [^ ]+' | sed 's/.*dev //' | sort -u || true; }
+# devices_in : of lines of ip's, what stands after "dev", each once.
+devices_in() { awk '{ for (i = 1; i < NF; ++i) if ($i == "dev" && !seen[$(i + 1)]++) print $(i + 1) }'; }
 
 # Of every table, since a management VRF has one of its own.
 default_route_interfaces() {
@@ -29,12 +30,17 @@ default_route_interfaces() {
 # ssh_sessions : "local address, peer's address" of each. sudo takes SSH_CONNECTION away, and a terminal multiplexer keeps an old one;
 # so the ancestors of this process are asked as well, and then every connection to the port of the SSH server.
 ssh_sessions() {
-    local pid=$$ connection ports=22 port
+    local pid=$$ parent variable key value connection ports=22 port
     local -a found=("${SSH_CONNECTION:-}")
     while [ "$pid" -gt 1 ]; do
-        found+=("$(tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=//p')")
-        pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null)
-        pid=${pid:-0}
+        while IFS= read -r -d '' variable; do
+            if [[ $variable == SSH_CONNECTION=* ]]; then found+=("${variable#*=}"); fi
+        done 2>/dev/null <"/proc/$pid/environ" || true
+        parent=0
+        while read -r key value; do
+            if [ "$key" = PPid: ]; then parent=$value; fi
+        done 2>/dev/null <"/proc/$pid/status" || true
+        pid=$parent
     done
     for connection in "${found[@]}"; do
         # client, its port, our address, our port
@@ -44,7 +50,7 @@ ssh_sessions() {
     done
     for port in $ports; do
         { ss -Htn state established "( sport = :$port )" 2>/dev/null || true; } |
-            sed -E 's/\[|\]//g' | awk '{ sub(/:[0-9]+$/, "", $3); sub(/:[0-9]+$/, "", $4); print $3, $4 }'
+            awk '{ gsub(/\[|\]/, ""); sub(/:[0-9]+$/, "", $3); sub(/:[0-9]+$/, "", $4); print $3, $4 }'
     done
 }
 
@@ -55,19 +61,21 @@ session_interfaces() {
         if [[ $local_address == *%* ]]; then echo "${local_address#*%}"; continue; fi
         ip -o addr show to "${local_address#::ffff:}" 2>/dev/null | awk '{ print $2 }'
         ip -o route get "${peer#::ffff:}" from "${local_address#::ffff:}" 2>/dev/null | devices_in
-    done | sed 's/@.*//' | grep -vx lo | sort -u || true
+    done | awk -F @ '$1 != "lo" && !seen[$1]++ { print $1 }'
 }
 
 # look_for_lifelines : once, into `lifelines`: an interface and what it carries.
 lifelines=()
 lifelines_known=no
 look_for_lifelines() {
-    local family
+    local family interface
     [ "$lifelines_known" = no ] || return 0
     command -v ip >/dev/null || lack "ip is not there, so that nobody can tell which interface carries the default route: apt install iproute2"
     mapfile -t lifelines < <(
-        for family in 4 6; do default_route_interfaces $family | sed "s/\$/ the IPv$family default route/"; done
-        session_interfaces | sed 's/$/ an SSH session/'
+        for family in 4 6; do
+            for interface in $(default_route_interfaces $family); do echo "$interface the IPv$family default route"; done
+        done
+        for interface in $(session_interfaces); do echo "$interface an SSH session"; done
     )
     lifelines_known=yes
 }

@@ -7,40 +7,38 @@ kAddress='[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]'
 # DPDK drives these beside their kernel driver, over verbs; bound to vfio-pci they are of no use to it.
 kBifurcatedDrivers=' mlx4_core mlx5_core mana '
 
-device_of() { echo "$pci/devices/$1"; }
-link_name() {
-    local target
-    if target=$(readlink "$1"); then echo "${target##*/}"; fi
-}
-driver_of() { link_name "$(device_of "$1")/driver"; }
-class_of() { read_value "$(device_of "$1")/class"; }
+# link_name PATH : the last name of the directory that the link leads to; nothing if there is none. Without a program: there are hundreds of them.
+link_name() { (cd -P -- "$1" && echo "${PWD##*/}") 2>/dev/null || true; }
+driver_of() { link_name "$pci/devices/$1/driver"; }
+class_of() { read_value "$pci/devices/$1/class"; }
 is_nic() { [[ $(class_of "$1") == 0x02* ]]; }
 node_of() {
     local node
-    node=$(read_value "$(device_of "$1")/numa_node")
+    node=$(read_value "$pci/devices/$1/numa_node")
     if [ "${node:--1}" -lt 0 ]; then node=0; fi
     echo "$node"
 }
 all_nics() {
-    local device
+    local device class
     for device in "$pci/devices/"*; do
-        if [[ $(read_value "$device/class") == 0x02* ]]; then echo "${device##*/}"; fi
+        { read -r class <"$device/class"; } 2>/dev/null || continue
+        if [[ $class == 0x02* ]]; then echo "${device##*/}"; fi
     done
 }
 
 # interfaces_of ADDRESS : those of a virtio NIC are a level further down.
 interfaces_of() {
     local device interface
-    device=$(device_of "$1")
+    device=$pci/devices/$1
     for interface in "$device/net/"* "$device/"virtio*/net/*; do
         if [ -e "$interface" ]; then echo "${interface##*/}"; fi
     done
 }
 
 first_interface_of() {
-    local names
-    mapfile -t names < <(interfaces_of "$1")
-    echo "${names[0]:-}"
+    local interface
+    interface=$(interfaces_of "$1")
+    echo "${interface%%$'\n'*}"
 }
 
 # address_of_interface IFACE : nothing if it is not on PCI. Of the bridges and the device on its path, the last.
@@ -72,7 +70,7 @@ resolve_nic() {
     else
         resolve_interface "$1"
     fi
-    [ -e "$(device_of "$address")" ] || lack "$1: no PCI device at $(device_of "$address"); those that are NICs: $(list_nics)"
+    [ -e "$pci/devices/$address" ] || lack "$1: no PCI device at $pci/devices/$address; those that are NICs: $(list_nics)"
     class=$(class_of "$address")
     is_nic "$address" || lack "$1: the PCI device $address is no NIC (class $class$(kind_of_class "$class")), a NIC has 0x02....; those that are NICs: $(list_nics)"
 }
@@ -108,7 +106,7 @@ kind_of_class() {
 
 list_nics() {
     local nic text=''
-    for nic in $(all_nics); do text+="${text:+, }$nic$(in_brackets "$(interfaces_of "$nic" | paste -sd ' ')")"; done
+    for nic in $(all_nics); do text+="${text:+, }$nic$(in_brackets "$(interfaces_of "$nic" | joined ' ')")"; done
     echo "${text:-none}"
 }
 in_brackets() { if [ -n "$1" ]; then echo " ($1)"; fi; }

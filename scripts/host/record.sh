@@ -44,7 +44,7 @@ record_value() {
     local kept=$state/$1/values${2#"$host_root"} said
     begin_record "$1" || return 1
     [ ! -e "$kept" ] || return 0
-    if ! said=$({ mkdir -p "${kept%/*}" && cat "$2" >"$kept.new" && mv "$kept.new" "$kept"; } 2>&1); then
+    if ! said=$({ { [ -d "${kept%/*}" ] || mkdir -p "${kept%/*}"; } && cat "$2" >"$kept.new" && mv "$kept.new" "$kept"; } 2>&1); then
         failure="cannot record $2 in $kept: ${said##*: }"
         return 1
     fi
@@ -65,7 +65,7 @@ recorded_paths() {
         esac
         if [ ! -e "$path" ]; then
             complain "$path is not there any more: nothing to put back"
-        elif ! cmp -s "$kept" "$path"; then
+        elif [ "$(read_value "$kept")" != "$(read_value "$path")" ]; then
             echo "$path"
         fi
     done < <(find "$state/$1/values" -type f ! -name '*.new' | sort -V)
@@ -75,14 +75,14 @@ recorded_paths() {
 plan_undo() {
     local path value
     while IFS= read -r path; do
-        value=$(cat "$state/$1/values${path#"$host_root"}")
+        value=$(read_value "$state/$1/values${path#"$host_root"}")
         plan "echo '$value' >$path" restore_value "$1" "$path"
     done < <(recorded_paths "$1")
     plan "rm -r $state/$1" end_record "$1"
 }
 restore_value() {
     local kept=$state/$1/values${2#"$host_root"}
-    if write_value "$(cat "$kept")" "$2"; then return 0; fi
+    if write_value "$(read_value "$kept")" "$2"; then return 0; fi
     complain "$failure"
     not_restored+=("$2")
 }

@@ -60,6 +60,15 @@ read_value() {
     if [ "${#lines[@]}" -gt 0 ]; then printf '%s\n' "${lines[@]}"; fi
 }
 
+# joined SEPARATOR : the lines of standard input as one; nothing of nothing.
+joined() {
+    local lines text
+    mapfile -t lines
+    [ "${#lines[@]}" -gt 0 ] || return 0
+    printf -v text "$1%s" "${lines[@]}"
+    echo "${text#"$1"}"
+}
+
 # write_value VALUE PATH : in one write(), as sysfs wants it.
 write_value() {
     local said
@@ -76,6 +85,6 @@ need_number() {
 
 # What changes the machine needs root; a tree that was laid out elsewhere does not.
 need_root() {
-    if [ "$dry_run" = yes ] || [ -n "$host_root" ] || [ "$(id -u)" -eq 0 ]; then return 0; fi
+    if [ "$dry_run" = yes ] || [ -n "$host_root" ] || [ "$EUID" -eq 0 ]; then return 0; fi
     die "$command changes the machine and needs root, this is $(id -un): run it with sudo, or with --dry-run to see what it would do"
 }

@@ -19,7 +19,10 @@ bound_nics() {
 }
 recorded_nics() {
     local kept
-    for kept in "$state"/bind/*/driver; do if [ -e "$kept" ]; then basename "${kept%/*}"; fi; done
+    for kept in "$state"/bind/*/; do
+        kept=${kept%/}
+        if [ -e "$kept/driver" ]; then echo "${kept##*/}"; fi
+    done
 }
 
 undo_bind() {
@@ -49,19 +52,21 @@ undo_bind() {
 # The kernel would wait for it, with everybody else who wants to bind something.
 check_holders() {
     local holders
-    holders=$(holders_of "$1" | paste -sd ',' | sed 's/,/, /g')
+    holders=$(holders_of "$1" | joined ', ')
     [ -z "$holders" ] || die "$1 is in use by process $holders: stop it first"
 }
 
 unbind_all() {
-    local failed=0
+    local failed=0 now interfaces
     if [ "$command" = unbind ]; then
         for address in "${to_unbind[@]}"; do echo "$address $(driver_of "$address")"; done >"$state/unbound"
     fi
     do_plan || { complain "unbind: $failure"; failed=1; }
     for address in "${to_unbind[@]}"; do
         if [ -d "$state/bind/$address" ]; then failed=1; continue; fi
-        say "$address is back$(in_brackets "$(driver_of "$address" | sed 's/^$/no driver/')$(interfaces_of "$address" | sed 's/^/, /' | tr -d '\n')")"
+        now=$(driver_of "$address")
+        interfaces=$(interfaces_of "$address" | joined ', ')
+        say "$address is back (${now:-no driver}${interfaces:+, $interfaces})"
     done
     [ "$failed" -eq 0 ] || die "unbind: not all is back; what is recorded is kept in $state/bind for another try"
     if [ -z "$(recorded_nics)" ]; then stop_watcher; unload_modules; rm -rf "${state:?}/bind"; fi
@@ -78,24 +83,35 @@ needs_unbind() {
 written_override() { if [ "$1" = '(null)' ]; then echo ''; else echo "$1"; fi; }
 
 plan_unbind() {
-    local device kept=$state/bind/$1 was now
-    device=$(device_of "$1")
+    local device kept=$state/bind/$1 was now override
+    device=$pci/devices/$1
     now=$(driver_of "$1")
     was=$(read_value "$kept/driver")
-    plan "echo '$(written_override "$(read_value "$kept/override" | sed 's/^$/(null)/')")' >$device/driver_override" restore_nic "$1"
+    override=$(read_value "$kept/override")
+    plan "echo '$(written_override "$override")' >$device/driver_override" restore_nic "$1"
     if [ -n "$now" ] && [ "$now" != "$was" ]; then plan_text+=("echo '$1' >$device/driver/unbind"); fi
     if [ ! -d "$kept" ]; then plan_text+=("echo '$1' >$pci/drivers_probe")
     elif [ -n "$was" ] && [ "$now" != "$was" ]; then plan_text+=("echo '$1' >$pci/drivers/$was/bind")
     fi
     if [ -s "$kept/interface" ]; then
-        plan_text+=("ip link set $(read_value "$kept/interface") $(read_value "$kept/state")    # and its $(grep -c . "$kept/addresses" || true) addresses and $(cat "$kept"/routes? | grep -c . || true) routes")
+        plan_text+=("ip link set $(read_value "$kept/interface") $(read_value "$kept/state")    # and its $(lines_in "$kept/addresses") addresses and $(lines_in "$kept"/routes?) routes")
     fi
+}
+
+# lines_in FILE... : how many there are.
+lines_in() {
+    local file lines count=0
+    for file in "$@"; do
+        mapfile -t lines < <(read_value "$file")
+        count=$((count + ${#lines[@]}))
+    done
+    echo "$count"
 }
 
 # restore_nic ADDRESS : as far as it is not so already; the record goes when all is back.
 restore_nic() {
     local device kept=$state/bind/$1 was current override
-    device=$(device_of "$1")
+    device=$pci/devices/$1
     if [ ! -e "$device" ]; then complain "$1 is not there any more: nothing to put back"; rm -rf "$kept"; return 0; fi
     was=$(read_value "$kept/driver")
     current=$(driver_of "$1")

@@ -107,9 +107,11 @@ if [ "$shell" = yes ]; then
     cat <&0 >"$run/shell.in" &
     relays+=("$!")
 fi
-# Until the guest has ended, or its time is over.
+# Until the guest has ended, or its time is over, or a signal comes: bash runs no trap while it waits for a process of the foreground.
 [ "$shell" = no ] || limit=infinity
-timeout --foreground "$limit" tail -n +1 -f -s 0.2 --pid="$machine_pid" "$run/tap" || true
+timeout --foreground "$limit" tail -n +1 -f -s 0.2 --pid="$machine_pid" "$run/tap" &
+relays+=("$!")
+wait "$!" || true
 status=0
 if kill -0 "$machine_pid" 2>/dev/null; then
     echo "not ok - vm: the guest did not end within $limit s"

@@ -55,6 +55,11 @@ class Bind(ServerTest):
         self.ok("bind", "--undo")
         self.assert_as(before, "var")
 
+    def test_one_that_had_no_driver_and_no_interface_says_so(self):
+        self.server.nic("0000:07:00.0", driver=None, group=12)
+        self.assertIn("# records driver none\n", self.ok("bind", "0000:07:00.0"))
+        self.assertIn("0000:07:00.0 is back (no driver)\n", self.ok("unbind", "0000:07:00.0"))
+
     def test_two_names_of_one_nic_and_short_addresses(self):
         said = self.ok("bind", "03:00.0", "ens3f0", NIC.upper())
         self.assertEqual(said.count("is named already"), 2)
@@ -163,6 +168,7 @@ class Bind(ServerTest):
         self.server.nic("0000:07:00.0", "ens7", group=None)
         self.server.detach("0000:07:00.0")
         self.server.attach("0000:07:00.0", "vfio-pci")
+        (self.server.sys / "kernel/iommu_groups/0").mkdir()
         (self.server.pci / "devices/0000:07:00.0/iommu_group").symlink_to("../../../../kernel/iommu_groups/0")
         fds = self.server.root / "proc/4711/fd"
         fds.mkdir(parents=True)

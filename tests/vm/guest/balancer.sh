@@ -6,9 +6,9 @@ readonly kRuntime=/run/fairlead kState=/run/fairlead-state
 fairlead() { FAIRLEAD_SOCKET=$kRuntime/fairleadd.sock "$programs/fairlead" "$@"; }
 
 # is_running PROGRAM ; end_program PROGRAM [SIGNAL] : by the pid that was noted when it was started, and waits until it is gone.
-is_running() { [ -e "/run/$1.pid" ] && kill -0 "$(cat "/run/$1.pid")" 2>/dev/null; }
+is_running() { [ -e "/run/$1.pid" ] && kill -0 "$(<"/run/$1.pid")" 2>/dev/null; }
 end_program() {
-    ! is_running "$1" || kill "-${2:-TERM}" "$(cat "/run/$1.pid")"
+    ! is_running "$1" || kill "-${2:-TERM}" "$(<"/run/$1.pid")"
     wait_until 10 not is_running "$1"
 }
 not() { ! "$@"; }
@@ -40,15 +40,18 @@ status_of() { fairlead status -o json | jq -r "$1"; }
 # agree : the dataplane runs what fairleadd wants.
 agree() { [ "$(status_of '.dataplane.is_connected and .generation == .dataplane.generation and .generation > 0')" = true ]; }
 
-# port_status PAIR FILTER : what the dataplane says of the pair's NIC. link_is PAIR off|on : by what it said last in its log.
+# port_status PAIR FILTER : what the dataplane says of the pair's NIC.
 port_status() { status_of ".dataplane.ports[] | select(.name == \"pci:${kNicAddress[$1]}\") | $2"; }
+
+# link_is PAIR down|up : by what the dataplane said last of it. Reads on in the log where it was, without a process: it is asked hundreds of times.
+declare -A link_said=()
 link_is() {
-    local said
-    said=$(grep -F "port pci:${kNicAddress[$1]}: its link is" "$kRun/dataplane.log" | tail -n 1)
-    case $2 in
-        off) [[ $said == *'its link is down'* ]] ;;
-        on) [[ $said == *'its link is up'* ]] ;;
-    esac
+    local line
+    [ -n "${read_log:-}" ] || exec {read_log}<"$kRun/dataplane.log"
+    while read -r -u "$read_log" line; do
+        if [[ $line =~ port\ pci:([^ ]+):\ its\ link\ is\ (down|up) ]]; then link_said[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}; fi
+    done
+    [ "${link_said[${kNicAddress[$1]}]:-}" = "$2" ]
 }
 
 # complaints PROGRAM : of its log, what went wrong.
@@ -60,7 +63,7 @@ need_balancer() {
     shift
     while [ $# -gt 0 ] && [ "$1" != -- ]; do pairs+=("$1"); shift; done
     [ $# -eq 0 ] || shift
-    if is_running dataplane && [ "$(cat /run/dataplane.wanted 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    if is_running dataplane && [ -e /run/dataplane.wanted ] && [ "$(</run/dataplane.wanted)" = "$wanted" ]; then return 0; fi
     end_program dataplane
     for pair in "${pairs[@]}"; do ports+=(--port "pci:${kNicAddress[$pair]}"); done
     for pair in "${kPairs[@]}"; do services+=("$pair=${kVip[$pair]}"); done

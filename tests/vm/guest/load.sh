@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154  # read by the cases
 # Real TCP connections from the guest's client (tests/lab/unbroken), which says of each whether it broke. Sourced by case.sh.
 
 # load_begin VIP [OPTION]... : starts it; a connection is broken whose answer takes more than $answer_within seconds (20).
@@ -29,3 +29,18 @@ load_end() {
     wait "$load_pid" 2>/dev/null || true
 }
 field() { jq -r "$1" <<<"$load_answer"; }
+
+# counted_since BEFORE : what the counters of `fairlead stats` have risen by; each of these is a variable of the caller's. By worker: of the
+# connections that were opened and of the packets that were forwarded, the numbers, and which share the worker with the fewest has; then how many
+# packets met a worker that did not know their connection; and what the dataplane lost, by reason.
+counted_since() {
+    { read -r by_worker; read -r opened_share; read -r forwarded_share; read -r by_hops; read -r lost; } < <(
+        jq -nr --argjson before "$1" --argjson after "$(counters)" '
+            [range($after.workers | length) as $i | $after.workers[$i] | with_entries(.value -= $before.workers[$i][.key])]
+            | (map([.connections_opened, .forwarded_packets]) | tojson),
+              (map(.connections_opened) | min / ([add, 1] | max)), (map(.forwarded_packets) | min / ([add, 1] | max)), (map(.by_hops) | add),
+              ([$after.drops | to_entries[] | (.value - ($before.drops[.key] // 0)) as $lost | select($lost > 0) | "\(.key) \($lost)"] | join(", "))')
+}
+counters() {
+    stats '{workers: [.workers[] | {forwarded_packets, connections_opened, by_hops}], drops: ([.drops[] | {(.reason): .packets}] | add // {})}'
+}

@@ -19,11 +19,15 @@ readonly kClientMtu=1400
 host() { ip netns exec "$@"; }
 # plug HOST ADDRESS : a cable from the host's eth0 to the bridge.
 plug() {
-    ip -n lan link add "$1" type veth peer name eth0 netns "$1"
-    ip -n lan link set "$1" master lan up
-    ip -n "$1" link set lo up
-    ip -n "$1" addr add "$2/24" dev eth0
-    ip -n "$1" link set eth0 up
+    ip -n lan -batch - <<END
+link add $1 type veth peer name eth0 netns $1
+link set $1 master lan up
+END
+    ip -n "$1" -batch - <<END
+link set lo up
+addr add $2/24 dev eth0
+link set eth0 up
+END
     host "$1" ethtool -K eth0 tx off >/dev/null 2>&1
 }
 
@@ -47,8 +51,8 @@ make_client() {
     plug client "$kClientAddress"
     ip -n client route add 198.51.100.0/24 dev eth0 mtu "$kClientMtu" advmss $((kClientMtu - 40))
     for pair in "${kPairs[@]}"; do
-        ip -n client neigh replace "${kVip[$pair]}" lladdr "${kNicMac[$pair]}" nud permanent dev eth0
-    done
+        echo "neigh replace ${kVip[$pair]} lladdr ${kNicMac[$pair]} nud permanent dev eth0"
+    done | ip -n client -batch -
 }
 
 # make_backend NUMBER : a web server and the backend's program, with all VIPs.
@@ -57,7 +61,7 @@ make_backend() {
     ip netns add "$name"
     host "$name" sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
     plug "$name" "10.0.0.$((30 + $1))"
-    for pair in "${kPairs[@]}"; do ip -n "$name" addr add "${kVip[$pair]}/32" dev lo; done
+    for pair in "${kPairs[@]}"; do echo "addr add ${kVip[$pair]}/32 dev lo"; done | ip -n "$name" -batch -
     host "$name" "$programs/fairlead-backend" attach --interface eth0 --allow-balancer "$kBalancerAddress" \
         --vip "${kVip[@]}" >>"$kRun/$name.log" 2>&1
     mkdir -p "/run/$name"
@@ -93,19 +97,23 @@ load_drivers() { modprobe -a veth bridge tun e1000e vmxnet3 virtio_net; }      #
 
 # need_network : all of it, once.
 need_network() {
-    local number
+    local number making=()
     [ ! -e /run/netns/lan ] || return 0
     load_drivers
     sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
     make_lan
+    for ((number = 1; number <= kBackendCount; ++number)); do
+        make_backend "$number" &
+        making+=("$!")
+    done
     make_client
-    for number in $(seq "$kBackendCount"); do make_backend "$number"; done
+    for number in "${making[@]}"; do wait "$number"; done
     # The control plane's own way to the backends: it probes them, and learns their link-layer addresses.
     ip -n lan link add lb type veth peer name lb netns 1
     ip -n lan link set lb master lan up
     ip addr add "$kBalancerAddress/24" dev lb
     ip link set lb up
-    for number in $(seq "$kBackendCount"); do
+    for ((number = 1; number <= kBackendCount; ++number)); do
         wait_until 20 curl -s -o /dev/null --fail --max-time 1 "http://10.0.0.$((30 + number))/"
     done
 }

@@ -10,14 +10,16 @@ declare -rA kKernelDriver=([e1000e]=e1000e [vmxnet3]=vmxnet3 [virtio]=virtio-pci
 readonly kHugepages=256
 readonly kPciDevices=/sys/bus/pci/devices kNodes=/sys/devices/system/node
 
-driver_of() { basename "$(readlink "$kPciDevices/$1/driver")" 2>/dev/null || echo none; }
+# driver_of ADDRESS ; group_of ADDRESS : of its IOMMU.
+driver_of() { (cd -P "$kPciDevices/$1/driver" 2>/dev/null && echo "${PWD##*/}") || echo none; }
+group_of() { (cd -P "$kPciDevices/$1/iommu_group" && echo "${PWD##*/}"); }
 
 # interface_of ADDRESS : the kernel's interface of a NIC that one of its drivers has.
 interface_of() {
     local found
     for found in "$kPciDevices/$1"/net/* "$kPciDevices/$1"/virtio*/net/*; do
         [ -e "$found" ] || continue
-        basename "$found"
+        echo "${found##*/}"
         return 0
     done
     return 1
@@ -33,7 +35,7 @@ machine_values() {
     local pair device
     for pair in "${kPairs[@]}"; do
         device=$kPciDevices/${kNicAddress[$pair]}
-        echo "$pair: $(driver_of "${kNicAddress[$pair]}") $(cat "$device/driver_override") $(interface_of "${kNicAddress[$pair]}" || true)"
+        echo "$pair: $(driver_of "${kNicAddress[$pair]}") $(<"$device/driver_override") $(interface_of "${kNicAddress[$pair]}" || true)"
     done
     head -n 1 /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages /sys/devices/system/node/node*/hugepages/hugepages-2048kB/nr_hugepages
 }
@@ -52,7 +54,7 @@ keep_machine_values() { [ -e /run/machine-before ] || machine_values >/run/machi
 need_bound() {
     local pair addresses=()
     keep_machine_values
-    host_sh hugepages --count "$kHugepages"
+    [ "$(</proc/sys/vm/nr_hugepages)" -ge "$kHugepages" ] || host_sh hugepages --count "$kHugepages"
     for pair in "$@"; do
         has_driver "${kNicAddress[$pair]}" vfio-pci || addresses+=("${kNicAddress[$pair]}")
     done

@@ -24,7 +24,7 @@ took_ms() {
 
 # was_refused TEXT WORDS TRACES
 was_refused() {
-    note "$1: $(cat "$kRefusal")"
+    note "$1: $(<"$kRefusal")"
     check "$1: exit code 78" same "$code" 78
     check "$1: one line" same "$(wc -l <"$kRefusal")" 1
     check "$1: with need and have" grep -qE -- "$2" "$kRefusal"

@@ -8,7 +8,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/../case.sh"
 source "$guest/refusal.sh"
 
 readonly kLifeline=${kNicAddress[virtio]}
-group_of() { basename "$(readlink "$kPciDevices/$1/iommu_group")"; }
 routes() { ip -4 route show default; }
 
 load_drivers

@@ -12,49 +12,36 @@ need_bound "${kPairs[@]}"
 need_balancer 2 e1000e virtio-rss -- --distribute on
 check "e1000e hands on from its one queue" grep -qE 'worker [01] receives queue 0 and hands flows on to 1 others' "$kRun/dataplane.log"
 
-per_worker() { stats '[.workers[] | {forwarded_packets, connections_opened, by_row, by_hops}]'; }
-since() { jq -n --argjson before "$1" --argjson after "$(per_worker)" '[range($after | length) as $i | $after[$i] | with_entries(.value -= $before[$i][.key])]'; }
-share() { jq "[.[].$1] | min / add" <<<"$load"; }
-
-# What the dataplane lost, by reason. risen BEFORE : what it lost since, and how much.
-drops() { stats '[.drops[] | {(.reason): .packets}] | add // {}'; }
-risen() {
-    jq -nr --argjson before "$1" --argjson after "$(drops)" \
-        '[$after | to_entries[] | (.value - ($before[.key] // 0)) as $lost | select($lost > 0) | "\(.key) \($lost)"] | join(", ")'
-}
-
 # is_shared PAIR : TCP, whose connections stay; then numbered datagrams, of which each flow's come in order.
 is_shared() {
-    local pair=$1 before drops_before load number said
+    local pair=$1 before number said by_worker opened_share forwarded_share by_hops lost
     check "$pair: the VIP answers" wait_until 15 vip_answers "$pair"
-    before=$(per_worker)
-    drops_before=$(drops)
+    before=$(counters)
     load_begin "${kVip[$pair]}"
     check "$pair: $kHeld connections are opened" load_ask 30 open "$kHeld" 100
     check "$pair: all are asked again" load_ask 30 ask 200
     check "$pair: none is broken" same "$(field '[.held.open, .held.failed, .held.broken] | @csv')" "$kHeld,0,0"
     load_ask 10 stop
     load_end
-    load=$(since "$before")
-    note "$pair: by worker: $(jq -c '[.[] | [.connections_opened, .forwarded_packets]]' <<<"$load") connections and packets"
-    check "$pair: each worker opens at least a quarter of the connections" compare "$(share connections_opened)" ">=" 0.25
-    check "$pair: each worker forwards at least a quarter of the packets" compare "$(share forwarded_packets)" ">=" 0.25
-    check "$pair: no packet in mid-flow met a worker that did not know its connection" same "$(jq '[.[].by_hops] | add' <<<"$load")" 0
-    check "$pair: the dataplane drops none of the connections' packets" same "$(risen "$drops_before")" ""
+    counted_since "$before"
+    note "$pair: by worker: $by_worker connections and packets"
+    check "$pair: each worker opens at least a quarter of the connections" compare "$opened_share" ">=" 0.25
+    check "$pair: each worker forwards at least a quarter of the packets" compare "$forwarded_share" ">=" 0.25
+    check "$pair: no packet in mid-flow met a worker that did not know its connection" same "$by_hops" 0
+    check "$pair: the dataplane drops none of the connections' packets" same "$lost" ""
 
     fairlead service add "udp-$pair" --vip "${kVip[$pair]}" --port "$kUdpPort" --protocol udp >/dev/null
     for number in 1 2 3; do fairlead backend add "udp-$pair" "10.0.0.$((30 + number))" >/dev/null; done
     wait_until 20 agree
-    before=$(per_worker)
-    drops_before=$(drops)
+    before=$(counters)
     said=$(taskset -c 0 ip netns exec client "$programs/udp_load" "${kVip[$pair]}" "$kUdpPort" --flows "$kUdpFlows" --rate "$kUdpRate" --seconds "$kUdpSeconds" --linger 3)
-    load=$(since "$before")
-    note "$pair: $said; by worker $(jq -c '[.[].forwarded_packets]' <<<"$load")"
+    counted_since "$before"
+    note "$pair: $said; by worker: $by_worker connections and packets"
     check "$pair: datagrams of $kUdpFlows flows are answered, none twice, nowhere else" quietly jq -e '.received > .sent * 0.9 and .wrong == 0 and .moved == 0' <<<"$said"
     # What an emulated client or echo does not take in time is lost beside the dataplane; this is not.
-    check "$pair: the dataplane drops none of them, neither between its workers nor before a full transmit queue" same "$(risen "$drops_before")" ""
+    check "$pair: the dataplane drops none of them, neither between its workers nor before a full transmit queue" same "$lost" ""
     check "$pair: no flow's datagrams overtake each other" same "$(jq .reordered <<<"$said")" 0
-    check "$pair: each worker forwards at least a quarter of them" compare "$(share forwarded_packets)" ">=" 0.25
+    check "$pair: each worker forwards at least a quarter of them" compare "$forwarded_share" ">=" 0.25
 }
 
 # An echo at each backend's VIP; they end with their standard input. Who sends numbered datagrams stays on one CPU: moved to another, its
