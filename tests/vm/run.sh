@@ -23,7 +23,7 @@ source "$here/kernel.sh"
 # shellcheck source=machine.sh
 source "$here/machine.sh"
 
-limit=580     # seconds of a guest, which takes six minutes on a machine without other work; scripts/test.sh gives it ten
+limit=580     # seconds of a guest, which takes four and a half minutes on a machine without other work; scripts/test.sh gives it ten
 mapfile -t all_cases < <(cd "$here/guest/cases" && printf '%s\n' *.sh | sed 's/\.sh$//')
 usage() {
     cat <<END
@@ -68,7 +68,7 @@ if [ "$built_for" = native ]; then
     exit 2
 fi
 
-run='' relays=() terminal=''
+run='' relays=() showing='' terminal=''
 # shellcheck disable=SC2317  # called by the trap
 end() {
     local status=$?
@@ -76,6 +76,7 @@ end() {
     trap '' INT TERM HUP
     end_machine
     [ "${#relays[@]}" -eq 0 ] || kill "${relays[@]}" 2>/dev/null || true
+    [ -z "$showing" ] || kill "$showing" 2>/dev/null || true
     [ -z "$terminal" ] || stty "$terminal"
     if [ "$keep" = yes ]; then echo "# the run directory: $run" >&2
     else rm -rf "$run"; fi
@@ -110,8 +111,9 @@ fi
 # Until the guest has ended, or its time is over, or a signal comes: bash runs no trap while it waits for a process of the foreground.
 [ "$shell" = no ] || limit=infinity
 timeout --foreground "$limit" tail -n +1 -f -s 0.2 --pid="$machine_pid" "$run/tap" &
-relays+=("$!")
-wait "$!" || true
+showing=$!
+wait "$showing" || true
+showing=''
 status=0
 if kill -0 "$machine_pid" 2>/dev/null; then
     echo "not ok - vm: the guest did not end within $limit s"
