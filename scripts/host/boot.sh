@@ -52,11 +52,12 @@ plan_note() {
     plan_removal "$(noted_thing "$1")"
     plan "echo '$1' >>$conf" append_line "$1" "$conf"
 }
-# noted_thing LINE : the beginning that one line of the file has: "bind ADDRESS", "hugepages 2M 0", "cores".
+# noted_thing LINE : the beginning that one line of the file has: "bind ADDRESS", "hugepages --size 2M --node 0 --count", "cores --cpus".
+# Up to --count, so that a note of the whole machine's hugepages is another thing than those of its nodes.
 noted_thing() {
     case $1 in
         bind\ *) cut -d ' ' -f 1,2 <<<"$1" ;;
-        *) sed -E 's/ --(count|cpus) .*//' <<<"$1" ;;
+        *) sed -E 's/ (--count|--cpus) .*/ \1/' <<<"$1" ;;
     esac
 }
 plan_removal() {
@@ -69,7 +70,7 @@ remove_lines() {
     return 1
 }
 
-# plan_forget THING... : the notes of NICs, or of "hugepages ..." and "cores"; with the last one goes the unit.
+# plan_forget THING... : the notes of NICs, or all of "hugepages" or "cores"; with the last one goes the unit.
 plan_forget() {
     local thing pattern=''
     [ -e "$conf" ] || return 0

@@ -172,14 +172,12 @@ undo_mount() {
 
 undo_hugepages() {
     local kept
-    local -a things
     if [ "$dry_run" = no ]; then open_state; drop_old_record hugepages; fi
     for kept in "$state"/hugepages/mount-*; do
         if [ -e "$kept" ]; then plan "umount $(cat "$kept")" undo_mount "${kept##*-}"; fi
     done
     if has_record hugepages; then plan_undo hugepages; fi
-    mapfile -t things < <(conf_lines | sed -nE 's/^(hugepages .*) --count .*/\1/p')
-    plan_forget "${things[@]}"
+    plan_forget hugepages
     if [ "${#plan_text[@]}" -eq 0 ]; then say "nothing to do: no hugepages were taken by this since the machine was started"; return; fi
     say_plan
     [ "$dry_run" = no ] || return 0

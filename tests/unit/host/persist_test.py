@@ -164,6 +164,17 @@ class Persist(ServerTest):
         self.assertEqual([line.split(" --driver")[0] for line in self.lines()],
                          ["hugepages --size 2M --count 128", "hugepages --size 2M --node 0 --count 5", f"bind {OTHER}"])
 
+    def test_notes_of_nodes_and_of_the_machine_leave_each_other_alone(self):
+        self.ok("hugepages", "--count", "5", "--node", "0", "--persist")
+        self.ok("hugepages", "--count", "64", "--persist")
+        self.assertEqual(self.lines(), ["hugepages --size 2M --node 0 --count 5", "hugepages --size 2M --count 64"])
+        self.ok("hugepages", "--count", "7", "--node", "0", "--persist")
+        self.assertEqual(self.lines(), ["hugepages --size 2M --count 64", "hugepages --size 2M --node 0 --count 7"])
+        self.server.write(CONF, self.server.read(CONF) + "hugepages --memory 1G    # by hand\n")
+        self.ok("cores", "--workers", "2", "--persist")
+        self.ok("hugepages", "--undo")
+        self.assertEqual(self.lines(), ["cores --cpus 1-2"])
+
     def test_another_card_at_the_address_is_not_bound(self):
         self.ok("bind", NIC, OTHER, "--persist")
         self.boots()
