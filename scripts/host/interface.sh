@@ -55,12 +55,13 @@ restore_interface() {
         restoring "$now" ip link set dev "$now" "$attribute" "$value"
     done
     if [ -s "$2/master" ]; then restoring "$now" ip link set dev "$now" master "$(read_value "$2/master")"; fi
-    [ "$(read_value "$2/state")" = up ] || return 0
-    restoring "$now" ip link set dev "$now" up
+    if [ "$(read_value "$2/state")" = up ]; then restoring "$now" ip link set dev "$now" up; fi
     while IFS= read -r line; do
         # shellcheck disable=SC2086 # words of ip's
         restoring "$now" ip addr replace $line dev "$now"
     done <"$2/addresses"
+    # There are none through an interface that is down.
+    [ "$(read_value "$2/state")" = up ] || return 0
     for family in 4 6; do
         while IFS= read -r line; do
             # shellcheck disable=SC2086

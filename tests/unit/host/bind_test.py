@@ -295,6 +295,14 @@ class Lifelines(ServerTest):
         self.assertEqual((ran.returncode, ran.stderr), (0, ""))
         self.assertEqual(network(), before)
 
+    def test_an_interface_that_was_down_gets_its_addresses_back(self):
+        ip("addr", "add", "192.0.2.2/24", "dev", "ens3f0")
+        ip("link", "set", "ens3f0", "down")
+        self.server.write("sys/class/net/ens3f0/flags", "0x1002\n")
+        self.ok("bind", NIC)
+        self.assertIn("ens3f0 down    # and its 1 addresses and 0 routes", self.ok("unbind", NIC))
+        self.assertIn("192.0.2.2/24", ip("-o", "addr", "show", "dev", "ens3f0"))
+
     def test_the_interface_gets_its_name_back(self):
         self.ok("bind", "ens3f0")
         self.server.names[NIC] = ["eth0x0"]  # what the kernel calls it, where udev does not rename it
