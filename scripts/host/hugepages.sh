@@ -29,7 +29,7 @@ hugepage_directory() {      # of KILOBYTES [NODE]
 host_hugepages() {
     need_root
     if [ "${option[undo]:-no}" = yes ]; then undo_hugepages; return; fi
-    local page pages count has directory place
+    local page pages count has directory place before='' recorded_before='' mounted=no
     case ${option[size]:-2M} in
         2M | 2m) page=2048 ;;
         1G | 1g) page=1048576 ;;
@@ -66,6 +66,7 @@ host_hugepages() {
     [ "$dry_run" = no ] || return 0
     open_state
     drop_old_record hugepages
+    if has_record hugepages; then recorded_before=yes; fi
     take_hugepages
 }
 
@@ -92,6 +93,10 @@ check_memory() {
 
 write_pages() {
     local got
+    # Another run may have taken more since this one was planned.
+    got=$(read_value "$pages")
+    [ "$got" -lt "$count" ] || return 0
+    before=$got
     write_value "$count" "$pages" || return 1
     got=$(read_value "$pages")
     [ "$got" -lt "$count" ] || return 0
@@ -129,8 +134,8 @@ find_hugepages() {
 give_back_hugepages() {
     local status=$? said=$failure
     begin_undo
-    write_value "$has" "$pages" || said+="; and $failure"
-    undo_mount "$page"
+    if [ -n "$before" ]; then write_value "$before" "$pages" || said+="; and $failure"; fi
+    if [ "$mounted" = yes ]; then undo_mount "$page"; fi
     if [ -z "$recorded_before" ]; then rm -rf "${state:?}/hugepages"; fi
     complain "hugepages: ${said:-interrupted}; there are $(read_value "$pages") again, as before"
     exit "$status"
@@ -139,7 +144,6 @@ give_back_hugepages() {
 # plan_mount KILOBYTES : the dataplane keeps its connection tables in files on a hugetlbfs.
 plan_mount() {
     local where=$host_root/dev/hugepages
-    recorded_before=$(has_record hugepages && echo yes || true)
     if has_mount "$1"; then return 0; fi
     if [ "$1" = 1048576 ]; then where+=1G; fi
     plan "mkdir -p $where; mount -t hugetlbfs -o pagesize=${kHugepageSizes[$1]} hugetlbfs $where" mount_hugepages "$1" "$where"
@@ -156,7 +160,9 @@ has_mount() {
 }
 mount_hugepages() {
     local said
+    if has_mount "$1"; then return 0; fi
     begin_record hugepages || return 1
+    mounted=yes
     if said=$({ echo "$2" >"$state/hugepages/mount-$1" && mkdir -p "$2" && mount -t hugetlbfs -o "pagesize=${kHugepageSizes[$1]}" hugetlbfs "$2"; } 2>&1); then return 0; fi
     rm -f "$state/hugepages/mount-$1"
     failure="cannot mount hugetlbfs on $2: ${said##*: }"

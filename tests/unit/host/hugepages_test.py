@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """host.sh hugepages on a laid-out server of two nodes."""
 
+import fcntl
 import os
 import pty
 import select
+import subprocess
 import termios
 import threading
 
@@ -25,7 +27,7 @@ class StingyKernel:
         path.unlink()
         path.symlink_to(os.ttyname(slave))
         self.slave, self.there_are, self.most, self.written = slave, there_are, most, []
-        self.tell(2)  # once to decide, once to record
+        self.tell(3)  # to decide, to record, to write
         self.ends = False
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
@@ -88,6 +90,27 @@ class Hugepages(ServerTest):
             self.assertIn(words, ran.stderr)
         self.assertEqual(kernel.written, [512, 3])
         self.assertFalse((self.server.state / "hugepages").exists())
+
+    def test_of_two_at_once_the_second_takes_nothing_back(self):
+        """It has waited for the lock, and what it meant to write is less than what is there by now; so is what it found."""
+        self.server.state.mkdir(parents=True)
+        for fails in (False, True):
+            with self.subTest(fails=fails), open(self.server.state / "lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self.server.write(GLOBAL, "3\n")
+                self.server.write("etc/fairlead", "a file\n")
+                second = subprocess.Popen([server.HOST, "hugepages", "--count", "512", *["--persist"] * fails], env=self.server.environment(), text=True,
+                                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                while not second.stdout.readline().startswith("  echo '512'"):
+                    pass
+                self.server.write(GLOBAL, "2048\n")
+                kept = self.server.write(f"var/lib/fairlead-host/hugepages/values/{GLOBAL}", "3\n")
+                self.server.write("var/lib/fairlead-host/hugepages/boot_id", "1c9a\n")
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                said = second.communicate(timeout=60)
+                self.assertEqual(second.returncode, 1 if fails else 0, said)
+                self.assertEqual(self.server.read(GLOBAL), "2048\n")
+                self.assertTrue(kept.exists())
 
     def test_what_cannot_be(self):
         for code, words, *arguments in (
