@@ -149,7 +149,7 @@ bind_all() {
         done
         for address in "${to_bind[@]}"; do plan_bind "$address"; done
     fi
-    if [ -n "${option[persist]:-}" ]; then plan_notes; fi
+    if [ -n "${option[persist]:-}" ]; then plan_notes_of_nics; fi
     if [ "${#plan_text[@]}" -eq 0 ]; then say "nothing to do"; return; fi
     say_plan
     [ "$dry_run" = no ] || return 0
@@ -221,6 +221,7 @@ put_back_bound() {
     begin_undo
     complain "bind: ${failure:-interrupted}; putting back what was there"
     failure=''
+    put_back_notes
     for address in "${to_bind[@]}"; do
         if [ -d "$state/bind/$address" ]; then restore_nic "$address" || complain "$address: $failure"; fi
     done

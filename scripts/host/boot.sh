@@ -22,9 +22,17 @@ note_of_nic() {
     echo "bind $1 --driver $driver --identity $(identity_of "$1")$([ "$really" -lt 2 ] || echo ' --really --really')"
 }
 
-# Notes of NICs that are not confirmed yet wait for it.
+# plan_notes LINE... : last of a plan, so that what ends early has noted nothing.
 plan_notes() {
+    local line
+    plan_unit
+    for line in "$@"; do plan_note "$line"; done
+}
+
+# Notes of NICs that are not confirmed yet wait for it.
+plan_notes_of_nics() {
     local line pending=$state/bind/pending waits=no
+    local -a lines=()
     if [ -n "${option[confirm-within]:-}" ] && [ "${#to_bind[@]}" -gt 0 ]; then waits=yes; fi
     if [ -e "$state/bind/unconfirmed" ]; then waits=yes; fi
     for address in "${addresses[@]}"; do
@@ -33,14 +41,15 @@ plan_notes() {
         if [ "$waits" = yes ]; then
             plan "echo '$line' >>$pending    # into $conf when it is confirmed" append_line "$line" "$pending"
         else
-            plan_note "$line"
+            lines+=("$line")
         fi
     done
-    if [ "$waits" = no ]; then plan_unit; fi
+    if [ "$waits" = no ]; then plan_notes "${lines[@]}"; fi
 }
 
 append_line() {
     local said
+    keep_notes "$2"
     if said=$({ mkdir -p "${2%/*}" && printf '%s\n' "$1" >>"$2"; } 2>&1); then return 0; fi
     failure="cannot write $2: ${said##*: }"
     return 1
@@ -65,9 +74,21 @@ plan_removal() {
 }
 remove_lines() {
     local said
+    keep_notes "$conf"
     if said=$(sed -i -E "/^$1( |\$)/d" "$conf" 2>&1); then return 0; fi
     failure="cannot write $conf: ${said##*: }"
     return 1
+}
+
+# What fails puts the files back as they were before their first change.
+declare -A notes_were=()
+keep_notes() { if [ -z "${notes_were[$1]+kept}" ]; then notes_were[$1]=$(read_value "$1"); fi; }
+put_back_notes() {
+    local file
+    for file in "${!notes_were[@]}"; do
+        if [ -z "${notes_were[$file]}" ]; then rm -f "$file"; continue; fi
+        { printf '%s\n' "${notes_were[$file]}" >"$file.new" && mv "$file.new" "$file"; } || complain "$file keeps what this run noted: look through it"
+    done
 }
 
 # plan_forget THING... : the notes of NICs, or all of "hugepages" or "cores"; with the last one goes the unit.

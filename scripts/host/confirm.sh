@@ -41,7 +41,7 @@ uptime_seconds() {
 }
 
 confirm_bind() {
-    local pending=$state/bind/pending line
+    local pending=$state/bind/pending lines
     if [ ! -e "$state/bind/unconfirmed" ]; then
         if [ -z "$(recorded_nics)" ]; then die "nothing is bound that could be confirmed: it was never bound, or has been put back ($state/rollback.log)"; fi
         say "nothing to do: what is bound is confirmed already"
@@ -49,8 +49,8 @@ confirm_bind() {
     fi
     plan "rm $state/bind/unconfirmed" stop_watcher
     if [ -s "$pending" ]; then
-        while IFS= read -r line; do plan_note "$line"; done <"$pending"
-        plan_unit
+        mapfile -t lines <"$pending"
+        plan_notes "${lines[@]}"
         plan "rm $pending" rm -f "$pending"
     fi
     say_plan

@@ -22,12 +22,12 @@ host_cores() {
     [ -n "$housekeeping" ] || lack "cores: CPUs $(list_of_cpus <<<"$kept_free") are all that this machine has: leave one for everything else"
     if [ "$dry_run" = no ]; then open_state; drop_old_record cores; fi
     plan_moves
-    if [ -n "${option[persist]:-}" ]; then plan_note "cores --cpus $(list_of_cpus <<<"$workers")"; plan_unit; fi
+    if [ -n "${option[persist]:-}" ]; then plan_notes "cores --cpus $(list_of_cpus <<<"$workers")"; fi
     if [ "${#plan_text[@]}" -eq 0 ]; then
         say "nothing to do: no interrupt that can be moved and no unbound work is on CPUs $(list_of_cpus <<<"$kept_free")"
     else
         say_plan
-        if [ "$dry_run" = no ]; then do_plan || die "cores: $failure; --undo puts back what was moved"; fi
+        if [ "$dry_run" = no ]; then do_plan || { put_back_notes; die "cores: $failure; --undo puts back what was moved"; }; fi
     fi
     say_choice
 }

@@ -55,8 +55,7 @@ host_hugepages() {
     fi
     plan_mount "$page"
     if [ -n "${option[persist]:-}" ]; then
-        plan_note "hugepages --size ${kHugepageSizes[$page]}${option[node]:+ --node ${option[node]}} --count $count"
-        plan_unit
+        plan_notes "hugepages --size ${kHugepageSizes[$page]}${option[node]:+ --node ${option[node]}} --count $count"
     fi
     if [ "${#plan_text[@]}" -eq 0 ]; then
         say "nothing to do: there are $has hugepages of ${kHugepageSizes[$page]}$place, $(read_value "$directory/free_hugepages") free; $count are wanted"
@@ -134,6 +133,7 @@ find_hugepages() {
 give_back_hugepages() {
     local status=$? said=$failure
     begin_undo
+    put_back_notes
     if [ -n "$before" ]; then write_value "$before" "$pages" || said+="; and $failure"; fi
     if [ "$mounted" = yes ]; then undo_mount "$page"; fi
     if [ -z "$recorded_before" ]; then rm -rf "${state:?}/hugepages"; fi

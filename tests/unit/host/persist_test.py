@@ -4,6 +4,7 @@
 
 import filecmp
 import os
+import resource
 import shutil
 import subprocess
 import time
@@ -147,6 +148,42 @@ class Persist(ServerTest):
                 self.assertIn(f"{COPY}/{file}", ran.stderr)
                 self.assertEqual(self.server.driver_of(NIC), "ixgbe")
                 shutil.rmtree(self.server.root / COPY)
+
+    def test_what_failed_and_was_put_back_is_not_noted(self):
+        self.server.write("usr/local/lib", "a file\n")
+        for command in (["bind", NIC], ["hugepages", "--count", "64"], ["cores", "--workers", "2"]):
+            with self.subTest(command):
+                ran = self.server.run(*command, "--persist")
+                self.assertEqual(ran.returncode, 1)
+                self.assertIn("cannot copy", ran.stderr)
+                self.assertFalse((self.server.root / CONF).exists())
+        self.assertEqual(self.server.driver_of(NIC), "ixgbe")
+        self.ok("cores", "--undo")
+
+    def test_a_note_that_fails_is_taken_back_with_those_before_it(self):
+        """The last line finds room for a part of it."""
+        pending = "var/lib/fairlead-host/bind/pending"
+        self.server.write("usr/lib/systemd/system/fairlead-host.service", "")
+        self.ok("hugepages", "--count", "64", "--persist")
+        self.ok("cores", "--cpus", "1", "--persist")
+        kept = len(self.server.read(CONF))
+
+        def fails(noted, room, *command):
+            with self.subTest(command):
+                moved = ("proc/irq", "var/lib/fairlead-host/cores")  # that stays, until --undo
+                before = self.server.snapshot(*moved)
+                ran = subprocess.run([server.HOST, *command, "--persist"], capture_output=True, text=True, env=self.server.environment(),
+                                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)))
+                self.assertEqual(ran.returncode, 1, ran.stderr)
+                self.assertIn(f"cannot write {self.server.root}/{noted}", ran.stderr)
+                self.assert_as(before, *moved)
+
+        fails(CONF, kept + 1, "hugepages", "--count", "1024")
+        fails(CONF, kept + 1, "cores", "--cpus", "1-2")
+        fails(CONF, kept + 120, "bind", NIC, OTHER)
+        self.ok("bind", NIC, "--persist", "--confirm-within", "60")
+        fails(pending, len(self.server.read(pending)) + 40, "bind", OTHER)
+        self.ok("bind", "--undo")
 
     def test_an_administrators_own_unit_stays(self):
         self.server.write(UNIT, "[Service]\nExecStart=/opt/prepare\n")
