@@ -25,6 +25,7 @@ note_of_nic() {
 # plan_notes LINE... : last of a plan, so that what ends early has noted nothing.
 plan_notes() {
     local line
+    check_copy
     plan_unit
     for line in "$@"; do plan_note "$line"; done
 }
@@ -37,14 +38,14 @@ plan_notes_of_nics() {
     if [ -e "$state/bind/unconfirmed" ]; then waits=yes; fi
     for address in "${addresses[@]}"; do
         line=$(note_of_nic "$address")
-        if is_noted "$line" || is_pending "$line"; then continue; fi
+        if is_noted "$line" || { [ "$waits" = yes ] && is_pending "$line"; }; then continue; fi
         if [ "$waits" = yes ]; then
             plan "echo '$line' >>$pending    # into $conf when it is confirmed" append_line "$line" "$pending"
         else
             lines+=("$line")
         fi
     done
-    if [ "$waits" = no ]; then plan_notes "${lines[@]}"; fi
+    if [ "$waits" = yes ]; then check_copy; else plan_notes "${lines[@]}"; fi
 }
 
 append_line() {

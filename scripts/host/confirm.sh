@@ -41,24 +41,36 @@ uptime_seconds() {
 }
 
 confirm_bind() {
-    local pending=$state/bind/pending lines
-    if [ ! -e "$state/bind/unconfirmed" ]; then
-        if [ -z "$(recorded_nics)" ]; then die "nothing is bound that could be confirmed: it was never bound, or has been put back ($state/rollback.log)"; fi
+    local pending=$state/bind/pending waits=no line nic driver
+    if [ -e "$state/bind/unconfirmed" ]; then
+        # First: whatever becomes of the notes, it is confirmed.
+        waits=yes
+        plan "rm $state/bind/unconfirmed" stop_watcher
+    elif [ -z "$(recorded_nics)" ]; then
+        die "nothing is bound that could be confirmed: it was never bound, or has been put back ($state/rollback.log)"
+    elif [ ! -s "$pending" ]; then
         say "nothing to do: what is bound is confirmed already"
         return
     fi
-    plan "rm $state/bind/unconfirmed" stop_watcher
     if [ -s "$pending" ]; then
-        mapfile -t lines <"$pending"
-        plan_notes "${lines[@]}"
+        plan_unit
+        while IFS= read -r line; do
+            read -r _ nic _ driver _ <<<"$line"
+            # Not what was unbound meanwhile.
+            if [ "$(driver_of "$nic")" = "$driver" ]; then plan_note "$line"; fi
+        done <"$pending"
         plan "rm $pending" rm -f "$pending"
     fi
     say_plan
     [ "$dry_run" = no ] || return 0
     open_state
     # The watcher may have been faster while this waited for the lock.
-    [ -e "$state/bind/unconfirmed" ] || die "too late: what was bound has been put back ($state/rollback.log)"
-    do_plan || die "$failure"
+    [ "$waits" = no ] || [ -e "$state/bind/unconfirmed" ] || die "too late: what was bound has been put back ($state/rollback.log)"
+    if ! do_plan; then
+        [ ! -e "$state/bind/unconfirmed" ] || die "$failure"
+        put_back_notes
+        die "confirmed: $(recorded_nics | joined ' ') stay bound, but not noted for the next boot: $failure; to note it then: $host_sh bind --confirm"
+    fi
     say "confirmed: $(recorded_nics | joined ' ') stay bound"
 }
 

@@ -21,26 +21,22 @@ packaged() {
 plan_unit() {
     local unit link=$unit_directory/multi-user.target.wants/$kUnit
     unit=$(packaged "$kUnit")
-    if [ -z "$unit" ] && { [ ! -e "$unit_directory/$kUnit" ] || is_unit_ours; }; then plan_install; fi
+    if runs_copy; then plan_install; fi
     if [ ! -e "$link" ] && [ ! -L "$link" ]; then
         plan "systemctl enable $kUnit" enable_unit "${unit:-$unit_directory/$kUnit}" "$link"
     fi
 }
 
+# runs_copy : whether the unit is, or will be, one of a checkout's.
+runs_copy() { [ -z "$(packaged "$kUnit")" ] && { [ ! -e "$unit_directory/$kUnit" ] || is_unit_ours; }; }
 # An administrator's has no quotes there, or another program.
 is_unit_ours() { grep -qsE '^ExecStart="[^"]*/host\.sh" boot$' "$unit_directory/$kUnit"; }
 unit_text() { sed "s,^ExecStart=.*,ExecStart=\"$kCopy/host.sh\" boot," "$scripts/systemd/$kUnit"; }
 
 plan_install() {
-    local file
     # Before the copy, by which an earlier version's is known.
     if wants_mount_unit; then plan "cp $scripts/systemd/$kMountUnit $unit_directory/" install_file "$unit_directory/$kMountUnit" cat "$scripts/systemd/$kMountUnit"; fi
     if ! is_copied; then
-        for file in $(files_to_copy); do
-            if [ -e "$copy/$file" ] && ! grep -qsxF "$file" "$copy/copied"; then
-                die "$copy/$file is there, and not made by this: move it away, or do without --persist; nothing was changed"
-            fi
-        done
         plan "mkdir -p $copy; cp -r $scripts/host.sh $scripts/host $scripts/systemd $copy/    # what the unit runs, where it can read it" install_copy
     fi
     if ! unit_text | cmp -s - "$unit_directory/$kUnit"; then
@@ -61,8 +57,23 @@ is_copied() {
     for file in $(files_to_copy); do cmp -s "$scripts/$file" "$copy/$file" || return 1; done
 }
 
+# check_copy : before anything is changed.
+check_copy() {
+    if ! runs_copy || is_copied || may_copy; then return 0; fi
+    die "$failure, or do without --persist; nothing was changed"
+}
+may_copy() {
+    local file
+    for file in $(files_to_copy); do
+        if [ ! -e "$copy/$file" ] || grep -qsxF "$file" "$copy/copied"; then continue; fi
+        failure="$copy/$file is there, and not made by this: move it away"
+        return 1
+    done
+}
+
 install_copy() {
     local said
+    may_copy || return 1
     if said=$(copy_files 2>&1); then return 0; fi
     failure="cannot copy $scripts to $copy: ${said##*: }"
     return 1

@@ -143,10 +143,8 @@ class Persist(ServerTest):
         for file in ("host.sh", "host/boot.sh"):
             with self.subTest(file):
                 self.server.write(f"{COPY}/{file}", "# somebody else's\n")
-                ran = self.server.run("bind", NIC, "--persist")
-                self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (1, 1), ran.stderr)
-                self.assertIn(f"{COPY}/{file}", ran.stderr)
-                self.assertEqual(self.server.driver_of(NIC), "ixgbe")
+                for command in (["bind", NIC], ["bind", NIC, "--confirm-within", "60"], ["hugepages", "--count", "64"], ["cores", "--workers", "2"]):
+                    self.refused(1, [f"{COPY}/{file} is there", "nothing was changed"], *command, "--persist")
                 shutil.rmtree(self.server.root / COPY)
 
     def test_what_failed_and_was_put_back_is_not_noted(self):
@@ -244,6 +242,30 @@ class Persist(ServerTest):
             time.sleep(0.05)
         self.assertEqual(len(self.lines()), 1)
         self.assertEqual(self.server.driver_of(NIC), "vfio-pci")
+
+    def test_what_cannot_be_noted_is_confirmed_nevertheless(self):
+        for again in (["--confirm"], [NIC, "--persist"]):
+            with self.subTest(again):
+                self.ok("bind", NIC, "--persist", "--confirm-within", "60")
+                self.server.write(f"{COPY}/host.sh", "# somebody else's\n")
+                for _ in range(2):
+                    ran = self.server.run("bind", "--confirm")
+                    self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (1, 1), ran.stderr)
+                    for words in (f"{NIC} stay bound", "not noted for the next boot", f"{COPY}/host.sh is there", "bind --confirm"):
+                        self.assertIn(words, ran.stderr)
+                    self.assertFalse((self.server.state / "bind/unconfirmed").exists())
+                    self.assertFalse((self.server.root / CONF).exists())
+                (self.server.root / COPY / "host.sh").unlink()
+                self.ok("bind", *again)
+                self.assertEqual(len(self.lines()), 1)
+                self.assertEqual(self.server.read(f"{COPY}/host.sh"), server.HOST.read_text())
+                self.ok("bind", "--undo")
+
+    def test_what_was_unbound_before_it_is_confirmed_is_not_noted(self):
+        self.ok("bind", NIC, OTHER, "--persist", "--confirm-within", "60")
+        self.ok("unbind", NIC)
+        self.ok("bind", "--confirm")
+        self.assertEqual([line.split(" --driver")[0] for line in self.lines()], [f"bind {OTHER}"])
 
     def test_a_packages_unit_is_enabled_and_left(self):
         self.server.write("usr/lib/systemd/system/fairlead-host.service", "[Service]\nExecStart=/usr/lib/fairlead/host.sh boot\n")
