@@ -19,10 +19,14 @@ packaged() {
 }
 
 plan_unit() {
-    local unit link=$unit_directory/multi-user.target.wants/$kUnit
+    local unit shadows=no link=$unit_directory/multi-user.target.wants/$kUnit
     unit=$(packaged "$kUnit")
-    if runs_copy; then plan_install; fi
-    if [ ! -e "$link" ] && [ ! -L "$link" ]; then
+    if runs_copy; then plan_install
+    elif [ -n "$unit" ] && is_unit_ours; then
+        shadows=yes
+        plan "rm -r $unit_directory/$kUnit $copy    # a checkout's, in the way of the package's" remove_unit
+    fi
+    if [ "$shadows" = yes ] || { [ ! -e "$link" ] && [ ! -L "$link" ]; }; then
         plan "systemctl enable $kUnit" enable_unit "${unit:-$unit_directory/$kUnit}" "$link"
     fi
 }

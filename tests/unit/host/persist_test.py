@@ -275,6 +275,19 @@ class Persist(ServerTest):
         self.ok("bind", "--undo")
         self.assertTrue((self.server.root / "usr/lib/systemd/system/fairlead-host.service").exists())
 
+    def test_a_packages_unit_takes_the_place_of_a_checkouts(self):
+        self.ok("bind", NIC, "--persist")
+        package = self.server.write("usr/lib/systemd/system/fairlead-host.service", "[Service]\nExecStart=/usr/lib/fairlead/host.sh boot\n")
+        self.server.write("usr/lib/systemd/system/dev-hugepages1G.mount", "")
+        link = self.server.root / "etc/systemd/system/multi-user.target.wants/fairlead-host.service"
+        self.assertIn(UNIT, self.changes_nothing("bind", NIC, "--persist", "--dry-run"))
+        self.ok("bind", NIC, "--persist")
+        for path in (UNIT, MOUNT, COPY):
+            self.assertFalse((self.server.root / path).exists(), path)
+        self.assertEqual(os.readlink(link), "/" + str(package.relative_to(self.server.root)))
+        self.assertEqual(len(self.lines()), 1)
+        self.assertIn("nothing to do", self.changes_nothing("bind", NIC, "--persist"))
+
     def test_a_line_that_is_no_command_of_ours_is_not_run(self):
         self.server.write(CONF, f"# by hand\nrm -rf /\nbind {NIC} --driver vfio-pci\n")
         ran = self.server.run("boot")
