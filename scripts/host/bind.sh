@@ -165,7 +165,7 @@ bind_all() {
     undo_no_more
     for address in "${to_bind[@]}"; do say "$address is bound to $driver: fairlead-dataplane --port $address"; done
     if [ -n "${option[confirm-within]:-}" ] && [ "${#to_bind[@]}" -gt 0 ]; then
-        say "it goes back in ${option[confirm-within]} s, unless you say: $host_sh bind --confirm"
+        say "it goes back in ${option[confirm-within]} s (a fairlead-dataplane that has it by then is ended), unless you say: $host_sh bind --confirm"
     fi
 }
 

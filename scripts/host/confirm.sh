@@ -20,20 +20,57 @@ is_unconfirmed() { [ "$(read_value "$state/bind/unconfirmed")" = "$1" ]; }
 
 # The watcher itself.
 roll_back_later() {
-    local deadline holder
+    local deadline holders now next_said=0 unconfirmed="not confirmed within ${option[rollback-after]} s"
+    local -A asked=()
     trap '' HUP INT
     deadline=$(($(uptime_seconds) + 10#${option[rollback-after]}))
     while is_unconfirmed "${option[token]}"; do
-        if [ "$(uptime_seconds)" -lt "$deadline" ]; then sleep 0.5; continue; fi
+        now=$(uptime_seconds)
+        if [ "$now" -lt "$deadline" ]; then sleep 0.5; continue; fi
         # Unbinding would wait in the kernel, with the lock held, for as long as somebody has the NIC open.
-        holder=$(for address in "$@"; do holders_of "$address"; done)
-        if [ -n "$holder" ]; then sleep 1; continue; fi
-        say "$(date -Is): not confirmed within ${option[rollback-after]} s: putting back $*"
-        logger -t fairlead-host "bind was not confirmed within ${option[rollback-after]} s: putting back $*" 2>/dev/null || true
-        undo_bind "$@"
-        return
+        holders=$(for address in "$@"; do holders_of "$address"; done | sort -u)
+        if [ -n "$holders" ]; then
+            if [ "$now" -ge "$next_said" ]; then
+                log_rollback "$unconfirmed, but $* is in use by process $(joined ', ' <<<"$holders"): put back when it lets go"
+                next_said=$((now + 60))
+            fi
+            end_dataplanes "$holders"
+            sleep 1
+            continue
+        fi
+        log_rollback "$unconfirmed: putting back $*"
+        # Somebody may open it meanwhile, or have the lock for long.
+        if "$host_sh" bind --undo --state "$state" "$@"; then
+            if is_unconfirmed "${option[token]}"; then stop_watcher; fi
+            return
+        fi
+        sleep 10
     done
 }
+log_rollback() {
+    say "$(date -Is): $1"
+    logger -t fairlead-host "bind: $1" 2>/dev/null || true
+}
+
+# end_dataplanes HOLDERS : those that are dataplanes, each asked once. By its unit, where it has one, which might start it again.
+kDataplane=fairlead-datapl      # as the kernel cuts it
+end_dataplanes() {
+    local pid unit
+    while read -r pid _; do
+        if [ -n "${asked[$pid]:-}" ] || ! is_dataplane "$pid"; then continue; fi
+        asked[$pid]=yes
+        unit=$(sed -nE 's,.*/(fairlead-dataplane[^/]*\.service)$,\1,p' "$host_root/proc/$pid/cgroup" 2>/dev/null | sort -u || true)
+        if [ -n "$unit" ] && [ -d "$host_root/run/systemd/system" ]; then
+            log_rollback "systemctl stop $unit"
+            if systemctl stop "$unit" </dev/null; then continue; fi
+        fi
+        is_dataplane "$pid" || continue
+        log_rollback "kill $pid ($kDataplane)"
+        kill "$pid" || true
+    done <<<"$1"
+}
+is_dataplane() { [ "$(read_value "$host_root/proc/$1/comm")" = "$kDataplane" ]; }
+
 uptime_seconds() {
     local up
     read -r up _ </proc/uptime

@@ -5,7 +5,10 @@
 import os
 import pathlib
 import pty
+import shutil
 import signal
+import subprocess
+import threading
 import time
 
 import server
@@ -115,6 +118,77 @@ class Confirm(ServerTest):
         self.assertEqual(self.server.driver_of(NIC), "vfio-pci")
         (fds / "12").unlink()
         self.await_(self.is_back)
+
+    def test_what_does_not_go_back_at_first_is_tried_again(self):
+        self.ok("bind", NIC, "--confirm-within", "1")
+        self.server.remove_driver("ixgbe")
+        self.await_(lambda: "cannot write" in self.log())
+        self.server.driver("ixgbe")
+        self.await_(self.is_back)
+        self.assert_as(self.before, "var")
+
+    def holder(self, comm, **files):
+        """A process that has the NIC open until it ends."""
+        process = subprocess.Popen(["sleep", "60"])
+        self.addCleanup(process.kill)
+        proc = self.server.root / f"proc/{process.pid}"
+        (proc / "fd").mkdir(parents=True)
+        for name, text in ({"comm": comm} | files).items():
+            (proc / name).write_text(text + "\n")
+        (proc / "fd/12").symlink_to("/dev/vfio/7")
+
+        def ends():
+            process.wait()
+            shutil.rmtree(proc)
+
+        thread = threading.Thread(target=ends)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(process.kill)
+        return process
+
+    def log(self):
+        return (self.server.state / "rollback.log").read_text()
+
+    def test_a_dataplane_that_has_the_nic_is_ended(self):
+        self.assertIn("a fairlead-dataplane that has it by then is ended", self.ok("bind", NIC, "--confirm-within", "1"))
+        dataplane = self.holder("fairlead-datapl")
+        self.await_(self.is_back)
+        self.assertEqual(dataplane.returncode, -signal.SIGTERM)
+        self.assertEqual(self.log().count(f"not confirmed within 1 s, but {NIC} is in use by process {dataplane.pid} (fairlead-datapl)"), 1, self.log())
+        self.assert_as(self.before, "var")
+
+    def test_anybody_else_is_not_ended_and_told_of_once_a_minute(self):
+        self.ok("bind", NIC, "--confirm-within", "1")
+        other = self.holder("testpmd")
+        self.await_(lambda: f"{other.pid} (testpmd)" in self.log())
+        time.sleep(2)
+        self.assertEqual((other.returncode, self.server.driver_of(NIC), self.log().count("testpmd")), (None, "vfio-pci", 1))
+        other.kill()
+        self.await_(self.is_back)
+
+    def test_a_dataplane_of_a_unit_is_ended_by_its_unit(self):
+        """Which might start it again. One of another unit, or of none that can be stopped, by a signal."""
+        programs = self.server.root / "bin"
+        asked = programs / "asked"
+        systemctl = self.server.write("bin/systemctl", f'#!/bin/sh\necho "$*" >>{asked}\n[ -e {programs}/works ] && read -r pid <{programs}/works && kill -KILL $pid\n')
+        systemctl.chmod(0o755)
+        (self.server.root / "run/systemd/system").mkdir(parents=True)
+        environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
+        for works, cgroup, words, signal_ in (
+            (True, "0::/system.slice/fairlead-dataplane.service", "stop fairlead-dataplane.service\n", signal.SIGKILL),
+            (False, "0::/system.slice/fairlead-dataplane.service", "stop fairlead-dataplane.service\n", signal.SIGTERM),
+            (True, "0::/system.slice/ssh.service", "", signal.SIGTERM),
+        ):
+            with self.subTest(works=works, cgroup=cgroup):
+                asked.write_text("")
+                (programs / "works").unlink(missing_ok=True)
+                self.ok("bind", NIC, "--confirm-within", "1", **environment)
+                dataplane = self.holder("fairlead-datapl", cgroup=cgroup)
+                if works:
+                    (programs / "works").write_text(f"{dataplane.pid}\n")
+                self.await_(self.is_back)
+                self.assertEqual((dataplane.returncode, asked.read_text()), (-signal_, words))
 
 
 if __name__ == "__main__":

@@ -238,10 +238,12 @@ class Persist(ServerTest):
         self.assertTrue((self.server.root / UNIT).exists())
         self.ok("bind", OTHER, "--persist", "--confirm-within", "1")
         deadline = time.monotonic() + 20
-        while self.server.driver_of(OTHER) == "vfio-pci" and time.monotonic() < deadline:
+        while (self.server.state / "bind/unconfirmed").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
+        self.assertEqual(self.server.driver_of(OTHER), "ixgbe")
         self.assertEqual(len(self.lines()), 1)
         self.assertEqual(self.server.driver_of(NIC), "vfio-pci")
+        self.ok("bind", OTHER, "--confirm-within", "60")
 
     def test_what_cannot_be_noted_is_confirmed_nevertheless(self):
         for again in (["--confirm"], [NIC, "--persist"]):
