@@ -42,6 +42,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 
+[ "$install" = no ] || install_packages build     # what the options are asked of is one of them
 options=("-Dcpu=$cpu")
 case $sanitize in
     '') default=$root/build ;;
@@ -63,7 +64,6 @@ else
 fi
 directory=${directory:-$default}
 
-[ "$install" = no ] || install_packages build
 if [ ! -f "$directory/build.ninja" ]; then
     meson setup "${options[@]}" "$directory" "$root"
 else

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
 #include <system_error>
 
@@ -27,11 +28,15 @@ std::optional<std::uint64_t> WithdrawnMark::read() const {
 }
 
 std::expected<void, Error> WithdrawnMark::set(std::uint64_t since_unix_s) const {
-    std::ofstream file(path_);
+    // Whole or not at all: that the file is there says that the node is withdrawn.
+    const std::string written = path_ + ".new";
+    std::ofstream file(written);
     file << since_unix_s << '\n';
     file.flush();
-    if (!file) return std::unexpected(about(path_, "cannot note that the node is withdrawn", errno));
-    return {};
+    if (file && ::rename(written.c_str(), path_.c_str()) == 0) return {};
+    const int failure = errno;
+    ::unlink(written.c_str());
+    return std::unexpected(about(path_, "cannot note that the node is withdrawn", failure));
 }
 
 std::expected<void, Error> WithdrawnMark::clear() const {

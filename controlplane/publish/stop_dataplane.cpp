@@ -32,10 +32,10 @@ std::string lock_beside(const std::string &socket_path) { return std::filesystem
 /// Asks it to stop. Of any version: whether it reads our snapshots does not matter any more.
 std::expected<void, Error> ask(ControlSocket &socket, const Patience &patience) {
     const auto hello = socket.receive(patience);
-    if (!hello) return std::unexpected(hello.error().error);
+    if (!hello) return goes_on(hello.error().error.what);
     if (hello->type != wire::kControlHello) return goes_on(fmt::format("dataplane: type {} before its hello", hello->type));
     const auto stop = make_control_message<wire::ControlStop>(wire::kControlStop);
-    if (auto sent = socket.send(stop, -1, patience); !sent) return std::unexpected(sent.error().error);
+    if (auto sent = socket.send(stop, -1, patience); !sent) return goes_on(sent.error().error.what);
     const auto answer = socket.receive(patience);
     if (!answer || answer->type != wire::kControlStopping)
         return goes_on("the dataplane does not stop when asked: it is of a version that knows no such message, or hangs");

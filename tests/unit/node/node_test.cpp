@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
+#include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include "tests/unit/node/site.hpp"
@@ -290,6 +293,21 @@ TEST_F(NodeTest, OneWithoutCommandsKnowsThatItIsWithdrawn) {
     EXPECT_EQ(node.standing().state, State::kWithdrawn);
     EXPECT_FALSE(node.standing().is_managed);
     EXPECT_EQ(site_.states, (States{State::kWithdrawn})) << "for status to warn";
+}
+
+/// As on a full disk: the file can be made, and nothing written to it.
+TEST_F(NodeTest, AMarkIsWholeOrIsNot) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    rlimit usual{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &usual), 0);
+    const rlimit nothing{.rlim_cur = 0, .rlim_max = usual.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &nothing), 0);
+    const auto marked = WithdrawnMark(directory_.file("withdrawn")).set(1'700'000'000);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &usual), 0);
+    ASSERT_FALSE(marked);
+    EXPECT_NE(marked.error().format().find("File too large"), std::string::npos) << marked.error().format();
+    EXPECT_FALSE(is_marked());
+    EXPECT_TRUE(std::filesystem::is_empty(directory_.file("."))) << "nothing is left";
 }
 
 TEST_F(NodeTest, WhereItCannotBeNotedNothingIsWithdrawn) {

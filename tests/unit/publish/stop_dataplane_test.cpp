@@ -3,9 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <future>
 #include <memory>
@@ -80,10 +85,27 @@ TEST_F(StopDataplaneTest, OneThatGoesOnIsTold) {
         say_stopping(end);
         ::pause();
     });
-    const auto stopped = stop_dataplane(path_, 300ms);
+    const auto stopped = stop_dataplane(path_, 2s);
     ASSERT_FALSE(stopped);
-    EXPECT_EQ(stopped.error().format(), "the dataplane said that it stops, and still runs after 300 ms; stop it by its service: "
+    EXPECT_EQ(stopped.error().format(), "the dataplane said that it stops, and still runs after 2000 ms; stop it by its service: "
                                         "systemctl stop fairlead-dataplane");
+}
+
+TEST_F(StopDataplaneTest, OneThatSaysNothingAtAllIsTold) {
+    const std::string mend = "; stop it by its service: systemctl stop fairlead-dataplane";
+    {
+        const DataplaneChild hung(path_, [](DataplaneEnd &) { ::pause(); });
+        const auto stopped = stop_dataplane(path_, 200ms);
+        ASSERT_FALSE(stopped);
+        EXPECT_EQ(stopped.error().format(), "dataplane: no answer in time" + mend);
+    }
+    const DataplaneChild closes(path_, [](DataplaneEnd &end) {
+        end.hang_up();
+        ::pause();
+    });
+    const auto stopped = stop_dataplane(path_, 10s);
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().format(), "dataplane: it closed the connection" + mend);
 }
 
 TEST_F(StopDataplaneTest, OneOfAVersionThatKnowsNoStopIsTold) {
@@ -121,14 +143,16 @@ TEST_F(StopDataplaneTest, OneThatEndsInsteadOfAnsweringHasStopped) {
 }
 
 TEST_F(StopDataplaneTest, OneThatIsStartedAgainIsTold) {
-    const DataplaneChild child(path_, [](DataplaneEnd &end) {
+    const std::string asked = directory_.file("asked");
+    const DataplaneChild child(path_, [&asked](DataplaneEnd &end) {
         end.say_hello(7);
         (void)end.receive();
+        std::ofstream(asked).flush();
         say_stopping(end);
+        std::this_thread::sleep_for(500ms);
     });
     auto next = std::async(std::launch::async, [&] {
-        while (!child.has_ended()) std::this_thread::sleep_for(1ms);
-        std::this_thread::sleep_for(300ms);
+        for (int i = 0; i < 10'000 && !std::filesystem::exists(asked); ++i) std::this_thread::sleep_for(1ms);
         return std::make_unique<DataplaneEnd>(path_);
     });
     const auto stopped = stop_dataplane(path_, 10s);
@@ -169,6 +193,27 @@ TEST_F(StopDataplaneTest, OneThatHasItsLockRunsWhetherItListensOrNot) {
     const auto stopped = stop_dataplane(path_, 10s);
     ASSERT_TRUE(stopped) << stopped.error().format();
     EXPECT_TRUE(child->has_ended());
+}
+
+/// Two filesystems have files of one inode number: each counts its own.
+TEST_F(StopDataplaneTest, ALockOnAnotherFilesystemIsNoDataplanes) {
+    const std::string ours = directory_.file("ours"), others = directory_.file("others");
+    std::filesystem::create_directories(ours);
+    std::filesystem::create_directories(others);
+    ASSERT_EXIT(
+        {
+            if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+                ::mount("tmpfs", ours.c_str(), "tmpfs", 0, nullptr) != 0 || ::mount("tmpfs", others.c_str(), "tmpfs", 0, nullptr) != 0)
+                ::_exit(77);
+            const int own = ::open((ours + "/dataplane.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+            const int lock = ::open((others + "/dataplane.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+            struct stat first {};
+            struct stat second {};
+            if (own < 0 || ::fstat(own, &first) != 0 || ::fstat(lock, &second) != 0 || first.st_ino != second.st_ino) ::_exit(2);
+            if (::flock(lock, LOCK_EX | LOCK_NB) != 0 || !lock_holder(others + "/dataplane.lock")) ::_exit(3);
+            ::_exit(lock_holder(ours + "/dataplane.lock") ? 4 : 0);
+        },
+        [](int status) { return WIFEXITED(status) && (WEXITSTATUS(status) == 0 || (WEXITSTATUS(status) == 77 && ::geteuid() != 0)); }, "");
 }
 
 } // namespace
