@@ -29,9 +29,14 @@ ip route add default via 192.0.2.1
 routes_before=$(routes)
 check "the NIC of the default route is not bound" not host_sh bind "$kLifeline"
 check "it stays the kernel's" has_driver "$kLifeline" virtio-pci
-check "told twice, it is bound" host_sh bind "$kLifeline" --really --really --confirm-within 3
+keep_machine_values
+host_sh hugepages --count "$kHugepages"
+check "told twice, it is bound" host_sh bind "$kLifeline" --really --really --confirm-within 10
 check "it has vfio-pci for the moment" has_driver "$kLifeline" vfio-pci
-check "unconfirmed, it goes back" wait_until 30 has_driver "$kLifeline" virtio-pci
+start_dataplane --port "pci:$kLifeline" --workers 1 --forget
+check "a dataplane takes it" wait_until 8 grep -qs 'forwards on 1 port' "$kRun/dataplane.log"
+check "unconfirmed, it goes back from under the dataplane" wait_until 30 has_driver "$kLifeline" virtio-pci
+check "which has ended" not is_running dataplane
 has_routes_again() { [ "$(routes)" = "$routes_before" ]; }
 check "with its default route" wait_until 10 has_routes_again
 ip addr flush dev "$interface"
@@ -43,7 +48,6 @@ host_sh_at_boot() {
     capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$root/scripts/systemd/fairlead-host.service" | sed 's/CAP_/+/g; s/ /,/g')
     setpriv --no-new-privs --bounding-set "-all,${capabilities,,}" "$root/scripts/host.sh" "$@" --state /run/fairlead-host >>"$kRun/host.log" 2>&1
 }
-keep_machine_values
 for pair in "${kPairs[@]}"; do
     check "$pair: bound with the capabilities of fairlead-host.service" host_sh_at_boot bind "${kNicAddress[$pair]}"
 done
