@@ -32,8 +32,8 @@ host_check() {
 kCpuFlags="avx avx2 bmi1 bmi2 f16c fma abm movbe xsave sse4_2 popcnt cx16 aes"
 check_cpu() {
     local flags flag missing='' model
-    flags=" $(read_value "$host_root/proc/cpuinfo" | sed -n '/^flags/{s/^[^:]*: //p;q}') "
-    model=$(read_value "$host_root/proc/cpuinfo" | sed -n '/^model name/{s/^[^:]*: //p;q}')
+    flags=" $(first_cpu_says flags) "
+    model=$(first_cpu_says 'model name')
     for flag in $kCpuFlags; do [[ $flags == *" $flag "* ]] || missing+="${missing:+ }$flag"; done
     if [ -z "$missing" ]; then row cpu "${model:-unknown}: x86-64-v3 and AES"
     else row cpu "${model:-unknown}: lacks $missing" "needs a CPU with x86-64-v3 and AES (Haswell, Zen and later); a virtual machine: -cpu host"
@@ -41,6 +41,14 @@ check_cpu() {
     if [[ $flags == *" constant_tsc "* && $flags == *" nonstop_tsc "* ]]; then row tsc "invariant"
     else row tsc "not invariant: rates and timeouts would be wrong" "needs a CPU whose time stamp counter never changes its pace (constant_tsc, nonstop_tsc); a virtual machine: -cpu host,+invtsc"
     fi
+}
+
+# first_cpu_says NAME : without a pipe, whose writer would be ended by a reader that has read enough: there are hundreds of CPUs.
+first_cpu_says() {
+    local name value
+    while IFS=: read -r name value; do
+        if [ "${name%%$'\t'*}" = "$1" ]; then echo "${value# }"; return; fi
+    done 2>/dev/null <"$host_root/proc/cpuinfo" || true
 }
 
 check_firmware() {

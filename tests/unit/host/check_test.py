@@ -67,6 +67,13 @@ class Check(ServerTest):
         self.assertEqual(table.returncode, 78)
         self.assertIn("->  " + rows[what]["mend"], table.stdout)
 
+    def test_a_server_of_many_cpus(self):
+        """Its /proc/cpuinfo is longer than a pipe holds: who reads only the first CPU of it must not end the writer, and so the script."""
+        one = self.server.read("proc/cpuinfo")
+        self.server.write("proc/cpuinfo", "".join(f"processor\t: {cpu}\n{one}\n" for cpu in range(1024)))
+        rows, _ = self.check()
+        self.assertEqual(rows["cpu"]["found"], 'Some "EPYC" 9: x86-64-v3 and AES')
+
     def test_an_old_cpu(self):
         self.server.write("proc/cpuinfo", f"model name\t: Old\nflags\t\t: {FLAGS.replace(' avx2', '').replace(' aes', '')}\n")
         self.lacks("cpu", "lacks avx2 aes", "x86-64-v3")
