@@ -137,7 +137,7 @@ std::vector<std::unique_ptr<Worker>> make_workers(const Options &options, const 
 
 Result<TableDirectory::Tables> take_tables(const Options &options, const Plan &plan, const TableDirectory &directory) {
     const NearNode near(plan.node);
-    return options.forgets ? TableDirectory::allocate(plan.tables, plan.hugepages) : directory.take(plan.tables, plan.hugepages);
+    return options.forgets ? TableDirectory::allocate(plan.tables, plan.place.page_bytes) : directory.take(plan.tables, plan.place);
 }
 
 int adopt_table(void *worker) {

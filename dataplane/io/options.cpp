@@ -41,8 +41,8 @@ std::variant<Options, Exit> parse_options(int argc, const char *const *argv) {
     app.add_option("--lcores", lcores, "CPUs of the workers, such as 2,4-6; as many workers as CPUs unless --workers says more");
     app.add_option("--runtime-dir", options.runtime_directory, "where the control socket is")->capture_default_str();
     app.add_option("--table-directory", options.table_directory,
-                   "where the connection tables are, for a restart to find them: on hugetlbfs or tmpfs; default: a hugetlbfs mount if "
-                   "hugepages are used, else --runtime-dir if it is on tmpfs, else /dev/shm");
+                   "where the connection tables are, for a restart to find them: on hugetlbfs or tmpfs; default: the hugetlbfs mount of the smallest "
+                   "pages of which enough are free if hugepages are used, else --runtime-dir if it is on tmpfs, else /dev/shm");
     app.add_option("--state-directory", options.state_directory,
                    "where the copy of the last generation is, to start with before fairleadd is there; default: --runtime-dir");
     app.add_flag("--forget", options.forgets,

@@ -61,19 +61,20 @@ bool has_nic(const Plan &plan) {
 }
 
 /// The tables' part. What is left lies on the plan's node: it names the same NICs.
-MemoryNeed table_need(const Plan &plan, const std::vector<bool> &in_hugepages, const std::vector<bool> &in_memory) {
-    MemoryNeed need{.pieces = {}, .nic = has_nic(plan)};
-    for (std::size_t table = 0; table < in_hugepages.size(); ++table)
-        need.pieces.push_back({.bytes = (table % 2 == 0 ? plan.tables.compact_bytes : plan.tables.wide_bytes) + kTableHeaderSize,
-                               .node = plan.node, .has_hugepages = in_hugepages[table], .has_memory = in_memory[table]});
+MemoryNeed table_need(const Plan &plan) {
+    MemoryNeed need{.nic = has_nic(plan)};
+    for (unsigned worker = 0; worker < plan.tables.worker_count; ++worker)
+        for (const auto bytes : {plan.tables.compact_bytes, plan.tables.wide_bytes}) need.tables.push_back({.bytes = bytes + kTableHeaderSize, .node = plan.node});
     return need;
 }
 
 void add_eal(const Plan &plan, MemoryNeed &need) {
-    if (plan.eal_node_bytes.empty()) need.pieces.push_back({plan.eal_bytes});
+    if (plan.eal_node_bytes.empty()) need.eal.push_back({plan.eal_bytes});
     for (std::size_t node = 0; node < plan.eal_node_bytes.size(); ++node)
-        need.pieces.push_back({.bytes = plan.eal_node_bytes[node], .node = static_cast<int>(node)});
+        need.eal.push_back({.bytes = plan.eal_node_bytes[node], .node = static_cast<int>(node)});
 }
+
+std::size_t count_left(const TablePlace &place) { return static_cast<std::size_t>(std::ranges::count(place.is_there, true)); }
 
 /// As spread_of names it.
 const std::string &spread_name(const PortSpec &spec) { return spec.kind == PortKind::kPci ? spec.name : spec.text; }
@@ -139,12 +140,17 @@ bool may_be_spread(std::string_view said, const Plan &plan) {
     return said.empty() || is_cut;
 }
 
-Result<void> check_left_tables(const Plan &plan, const TableDirectory &tables) {
+Result<void> check_left_tables(Plan &plan, const TableDirectory &tables) {
+    if (plan.left_count == 0) return {};
     const auto is_same = [&](std::string_view said) { return said == std::string_view(plan.tables.spread).substr(0, kSpreadTextMax); };
-    const auto left = tables.find_left(plan.tables, plan.hugepages, is_same);
-    if (static_cast<std::size_t>(std::ranges::count(left, true)) >= plan.left_count) return {};
-    const auto enough = choose_hugepages(plan.hugepages ? HugepageUse::kOn : HugepageUse::kOff, table_need(plan, left, left), MemorySupply::read());
-    if (!enough) return std::unexpected("an earlier run's connection tables do not fit this one: " + enough.error());
+    const auto places = tables.places(plan.tables, plan.hugepages, is_same);
+    if (!places) return std::unexpected(places.error());
+    const auto planned = std::ranges::find(*places, plan.place.directory, &TablePlace::directory);
+    if (planned != places->end() && count_left(*planned) >= plan.left_count) return {};
+    // What DPDK takes it has by now: its need is not among these.
+    auto choice = choose_memory(plan.hugepages ? HugepageUse::kOn : HugepageUse::kOff, table_need(plan), MemorySupply::read(), *places, *places);
+    if (!choice) return std::unexpected("an earlier run's connection tables do not fit this one: " + choice.error());
+    plan.place = std::move(choice->place);
     return {};
 }
 
@@ -176,16 +182,20 @@ Result<Plan> make_plan(const Options &options, const TableDirectory &tables) {
                    .compact_bytes = core::connection_memory_bytes_for<core::CompactKey>(options.connections),
                    .wide_bytes = core::connection_memory_bytes_for<core::WideKey>(options.wide_connections),
                    .spread = {}};
-    const auto find = [&](bool hugepages) {
-        return tables.find_left(plan.tables, hugepages, [&](std::string_view said) { return may_be_spread(said, plan); });
+    const auto find_places = [&](bool hugepages) -> Result<std::vector<TablePlace>> {
+        if (options.forgets) return std::vector<TablePlace>(1); // in this process's memory
+        return tables.places(plan.tables, hugepages, [&](std::string_view said) { return may_be_spread(said, plan); });
     };
-    const auto in_hugepages = find(true), in_memory = find(false);
-    auto need = table_need(plan, in_hugepages, in_memory);
+    const auto places_with = find_places(true), places_without = find_places(false);
+    for (const auto *places : {&places_with, &places_without})
+        if (!*places) return std::unexpected(places->error());
+    auto need = table_need(plan);
     add_eal(plan, need);
-    const auto hugepages = choose_hugepages(options.hugepages, need, MemorySupply::read());
-    if (!hugepages) return std::unexpected(hugepages.error());
-    plan.hugepages = *hugepages;
-    plan.left_count = static_cast<std::size_t>(std::ranges::count(*hugepages ? in_hugepages : in_memory, true));
+    auto choice = choose_memory(options.hugepages, need, MemorySupply::read(), *places_with, *places_without);
+    if (!choice) return std::unexpected(choice.error());
+    plan.hugepages = choice->hugepages;
+    plan.place = std::move(choice->place);
+    plan.left_count = count_left(plan.place);
     return plan;
 }
 

@@ -23,7 +23,8 @@ struct Plan {
     std::size_t eal_bytes = 0;
     std::vector<std::size_t> eal_node_bytes; ///< the same by NUMA node; empty: the machine has one
     int node = -1;                           ///< that the workers' memory is to lie on; -1: any
-    bool hugepages = false;
+    bool hugepages = false;                  ///< for DPDK's memory
+    TablePlace place{};                      ///< for the tables
     std::size_t left_count = 0;              ///< tables of an earlier run for which no memory is asked
 
     [[nodiscard]] unsigned worker_count() const { return static_cast<unsigned>(placement.worker_cpus.size()); }
@@ -36,8 +37,8 @@ struct Plan {
 /// Whether an earlier run of such a plan may have said this of how flows came to its workers. What a device can do shows only when it is open.
 [[nodiscard]] bool may_be_spread(std::string_view said, const Plan &plan);
 
-/// Once the ports are open and tables.spread is known: asks for the memory of tables that will not be taken after all.
-[[nodiscard]] Result<void> check_left_tables(const Plan &plan, const TableDirectory &tables);
+/// Once the ports are open and tables.spread is known: asks for the memory of tables that will not be taken after all, which may be elsewhere.
+[[nodiscard]] Result<void> check_left_tables(Plan &plan, const TableDirectory &tables);
 
 /// Which flows come to which worker: those of a queue go to one, and the device spreads flows over a port's queues.
 [[nodiscard]] std::string spread_of(std::span<const Port> ports, unsigned worker_count, Distribute use);

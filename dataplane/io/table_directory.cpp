@@ -13,7 +13,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 
 namespace fairlead::io {
@@ -44,26 +46,6 @@ template <std::size_t N> void copy_text(char (&to)[N], std::string_view text) {
 
 template <std::size_t N> std::string_view text_of(const char (&text)[N]) { return {text, ::strnlen(text, N)}; }
 
-/// On the mount of the smallest hugepages where there is one to write to: the mount itself or, since it is root's, the directory in
-/// it that a service of another user is given.
-std::optional<fs::path> hugepage_directory() {
-    std::optional<fs::path> best;
-    long best_page = 0;
-    std::ifstream mounts("/proc/self/mounts");
-    for (std::string device, where, type, rest; mounts >> device >> where >> type && std::getline(mounts, rest);) {
-        struct statfs status{};
-        if (type != "hugetlbfs" || ::statfs(where.c_str(), &status) != 0) continue;
-        if (best && status.f_bsize >= best_page) continue;
-        for (const auto &directory : {fs::path(where), fs::path(where) / "fairlead"}) {
-            if (::access(directory.c_str(), W_OK) != 0) continue;
-            best = directory;
-            best_page = status.f_bsize;
-            break;
-        }
-    }
-    return best;
-}
-
 /// Without symbolic links, so that the same directory is always the same path.
 fs::path real(const fs::path &path) {
     std::error_code error;
@@ -78,17 +60,18 @@ bool is_own_file(const fs::path &path) {
     return ::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
 }
 
-bool has_room(const fs::path &directory, std::size_t bytes) {
+std::size_t bytes_free(const fs::path &directory) {
     struct statfs status{};
-    if (::statfs(directory.c_str(), &status) != 0) return false;
-    // hugetlbfs says -1 where its mount has no limit of its own; whether pages are free the plan has asked.
-    return filesystem_of(directory) == Filesystem::kHugepages || static_cast<std::size_t>(status.f_bavail) * status.f_bsize >= bytes;
+    if (::statfs(directory.c_str(), &status) != 0) return 0;
+    if (status.f_blocks == 0) return TablePlace::kNoLimit; // size=0, or ramfs
+    return static_cast<std::size_t>(status.f_bavail) * static_cast<std::size_t>(status.f_bsize);
 }
 
 } // namespace
 
-TableDirectory::TableDirectory(const fs::path &runtime_directory, const fs::path &chosen)
-    : chosen_(chosen.empty() ? chosen : real(chosen)), runtime_directory_(real(runtime_directory)) {
+TableDirectory::TableDirectory(const fs::path &runtime_directory, const fs::path &chosen, std::vector<HugepageMount> mounts)
+    : chosen_(chosen.empty() ? chosen : real(chosen)), runtime_directory_(real(runtime_directory)), mounts_(std::move(mounts)) {
+    for (auto &mount : mounts_) mount.directory = real(mount.directory);
     const auto path = runtime_directory_.string();
     base_ = fmt::format("fairlead-{}-{:08x}.", fs::path(path).filename().string().substr(0, 64), digest_of(path) & 0xffffffff);
 }
@@ -97,7 +80,7 @@ TableDirectory::TableDirectory(const fs::path &runtime_directory, const fs::path
 std::vector<fs::path> TableDirectory::left_files() const {
     std::vector<fs::path> directories{runtime_directory_, real(kSharedMemory)};
     if (!chosen_.empty()) directories.push_back(chosen_);
-    if (const auto mount = hugepage_directory()) directories.push_back(real(*mount));
+    for (const auto &mount : mounts_) directories.push_back(mount.directory);
     std::vector<fs::path> files;
     for (const auto &directory : directories) {
         std::error_code error;
@@ -143,26 +126,18 @@ std::vector<TableMemory> TableDirectory::open_left(const std::string &boot_id) c
     return tables;
 }
 
-/// Nothing: in none of the usual places. Makes nothing.
-Result<std::optional<fs::path>> TableDirectory::choose(const std::function<std::size_t(const fs::path &)> &room_in, bool hugepages) const {
-    if (!chosen_.empty()) {
-        std::error_code error;
-        auto existing = chosen_;
-        while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
-        if (filesystem_of(existing) == Filesystem::kDisk)
-            return std::unexpected(fmt::format("--table-directory {}: on a disk, to which its pages would be written all the time; "
-                                               "choose a directory on tmpfs or hugetlbfs", chosen_.string()));
-        return chosen_;
+Result<TablePlace> TableDirectory::chosen_place() const {
+    std::error_code error;
+    auto existing = chosen_;
+    while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
+    switch (filesystem_of(existing)) {
+        case Filesystem::kMemory: return TablePlace{.directory = chosen_, .bytes_free = bytes_free(existing)};
+        case Filesystem::kHugepages:
+            return TablePlace{.directory = chosen_, .page_bytes = hugepage_bytes_of(existing), .bytes_free = hugepage_bytes_granted(existing)};
+        case Filesystem::kDisk: break;
     }
-    if (hugepages)
-        if (const auto mount = hugepage_directory()) return real(*mount);
-    const auto will_do = [&](const fs::path &directory, std::size_t times) {
-        return filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 &&
-               has_room(directory, times * room_in(directory));
-    };
-    if (will_do(runtime_directory_, 2)) return runtime_directory_; // /run is everyone's: not the last of it
-    if (will_do(real(kSharedMemory), 1)) return real(kSharedMemory);
-    return std::nullopt;
+    return std::unexpected(fmt::format("--table-directory {}: on a disk, to which its pages would be written all the time; "
+                                       "choose a directory on tmpfs or hugetlbfs", chosen_.string()));
 }
 
 Result<TableMemory> TableDirectory::create(const fs::path &directory, const TableHeader &header) const {
@@ -239,7 +214,8 @@ std::optional<TableMemory> take_same(std::vector<TableMemory> &left, const fs::p
 
 } // namespace
 
-std::vector<bool> TableDirectory::find_left(const TableShape &shape, bool hugepages, const std::function<bool(std::string_view)> &is_same) const {
+Result<std::vector<TablePlace>> TableDirectory::places(const TableShape &shape, bool hugepages,
+                                                       const std::function<bool(std::string_view)> &is_same) const {
     // An empty one, or one of another boot, is made anew, in the memory that it had.
     std::vector<LeftTable> left;
     for (const auto &file : left_files())
@@ -247,48 +223,62 @@ std::vector<bool> TableDirectory::find_left(const TableShape &shape, bool hugepa
     const auto find = [&](const fs::path &directory) {
         return find_in(directory, left, shape, [&](const TableHeader &header) { return is_same(text_of(header.spread)); });
     };
-    const auto directory = choose([&](const fs::path &there) { return bytes_missing(shape, find(there)); }, hugepages);
-    if (!directory || !*directory || (filesystem_of(**directory) == Filesystem::kHugepages) != hugepages)
-        return std::vector<bool>(2 * std::size_t{shape.worker_count});
-    return find(**directory);
+    std::vector<TablePlace> places;
+    if (!chosen_.empty()) {
+        auto chosen = chosen_place();
+        if (!chosen) return std::unexpected(chosen.error());
+        chosen->is_there = find(chosen_);
+        places.push_back(std::move(*chosen));
+        return places;
+    }
+    if (hugepages)
+        for (const auto &mount : mounts_)
+            places.push_back({.directory = mount.directory, .page_bytes = mount.page_bytes, .bytes_free = mount.bytes_granted,
+                              .is_there = find(mount.directory)});
+    // What is there is looked for first where most of it is.
+    std::ranges::stable_sort(places, std::greater{}, [](const TablePlace &place) { return std::ranges::count(place.is_there, true); });
+    if (!places.empty()) return places;
+
+    const auto will_do = [&](const fs::path &directory, std::size_t times) {
+        return filesystem_of(directory) == Filesystem::kMemory && ::access(directory.c_str(), W_OK) == 0 &&
+               bytes_free(directory) >= times * bytes_missing(shape, find(directory));
+    };
+    fs::path directory; // none: in this process's memory
+    if (will_do(runtime_directory_, 2)) directory = runtime_directory_; // /run is everyone's: not the last of it
+    else if (will_do(real(kSharedMemory), 1)) directory = real(kSharedMemory);
+    places.push_back({.directory = directory, .is_there = directory.empty() ? std::vector<bool>(2 * std::size_t{shape.worker_count}) : find(directory)});
+    return places;
 }
 
-Result<TableDirectory::Tables> TableDirectory::take(const TableShape &shape, bool hugepages) const {
+Result<TableDirectory::Tables> TableDirectory::take(const TableShape &shape, const TablePlace &place) const {
     const auto boot_id = read_boot_id();
     auto left = open_left(boot_id);
-    const auto room_in = [&](const fs::path &there) {
-        std::vector<LeftTable> headers;
-        for (const auto &table : left) headers.push_back({table.path().parent_path(), table.header()});
-        const auto digest = digest_of(shape.spread);
-        return bytes_missing(shape, find_in(there, headers, shape, [&](const TableHeader &header) { return header.spread_digest == digest; }));
-    };
-    const auto directory = choose(room_in, hugepages);
-    if (!directory) return std::unexpected(directory.error());
-    if (!*directory) {
+    const auto &directory = place.directory;
+    if (directory.empty()) {
         const auto bytes = bytes_missing(shape, std::vector<bool>(2 * std::size_t{shape.worker_count}));
         spdlog::warn("no tmpfs has {} MB for connection tables: a restart will lose all connections (--table-directory)", (bytes >> 20) + 1);
-        auto made = allocate(shape, hugepages);
+        auto made = allocate(shape, place.page_bytes);
         if (made) made->inherited = std::move(left);
         return made;
     }
 
     std::error_code error;
-    fs::create_directories(**directory, error);
-    if (error) return std::unexpected(fmt::format("{}{}: {}", chosen_.empty() ? "" : "--table-directory ", (*directory)->string(), error.message()));
+    fs::create_directories(directory, error);
+    if (error) return std::unexpected(fmt::format("{}{}: {}", chosen_.empty() ? "" : "--table-directory ", directory.string(), error.message()));
 
     Tables tables;
-    tables.place = (*directory)->string();
+    tables.place = directory.string();
     for (unsigned worker = 0; worker < shape.worker_count; ++worker) {
         for (const TableKind kind : {TableKind::kCompact, TableKind::kWide}) {
             const TableHeader header = make_header(shape, kind, worker, boot_id);
             auto &mine = kind == TableKind::kCompact ? tables.compact : tables.wide;
-            if (auto same = take_same(left, **directory, header)) {
+            if (auto same = take_same(left, directory, header)) {
                 tables.key_digest = same->header().key_digest;
                 tables.were_in_use |= same->header().is_in_use != 0;
                 mine.push_back(std::move(*same));
                 continue;
             }
-            auto made = create(**directory, header);
+            auto made = create(directory, header);
             if (!made) return std::unexpected(made.error());
             mine.push_back(std::move(*made));
         }
@@ -301,12 +291,12 @@ Result<TableDirectory::Tables> TableDirectory::take(const TableShape &shape, boo
     return tables;
 }
 
-Result<TableDirectory::Tables> TableDirectory::allocate(const TableShape &shape, bool hugepages) {
+Result<TableDirectory::Tables> TableDirectory::allocate(const TableShape &shape, std::size_t hugepage_bytes) {
     Tables tables;
     for (unsigned worker = 0; worker < shape.worker_count; ++worker) {
-        auto compact = TableMemory::allocate(shape.compact_bytes, hugepages);
+        auto compact = TableMemory::allocate(shape.compact_bytes, hugepage_bytes);
         if (!compact) return std::unexpected(compact.error());
-        auto wide = TableMemory::allocate(shape.wide_bytes, hugepages);
+        auto wide = TableMemory::allocate(shape.wide_bytes, hugepage_bytes);
         if (!wide) return std::unexpected(wide.error());
         tables.compact.push_back(std::move(*compact));
         tables.wide.push_back(std::move(*wide));

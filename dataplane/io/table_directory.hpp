@@ -5,13 +5,14 @@
 /// inherited: no entry of it is lost, but nobody knows whose they are now. What cannot be used is removed, and said.
 #pragma once
 
+#include "dataplane/io/hugepage_mounts.hpp"
+#include "dataplane/io/memory_supply.hpp"
 #include "dataplane/io/result.hpp"
 #include "dataplane/io/table_memory.hpp"
 
 #include <cstddef>
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,13 +31,14 @@ class TableDirectory {
   public:
     /// @param runtime_directory names the files: one dataplane has it at a time, so their files never meet.
     /// @param chosen --table-directory; empty: a hugetlbfs mount, the runtime directory, or /dev/shm, the first that will do.
-    TableDirectory(const std::filesystem::path &runtime_directory, const std::filesystem::path &chosen);
+    TableDirectory(const std::filesystem::path &runtime_directory, const std::filesystem::path &chosen,
+                   std::vector<HugepageMount> mounts = hugepage_mounts());
 
-    /// Which tables a start has already, since an earlier run has left just these where it will look for them: for each worker the compact, then the
-    /// wide one. All others it must make, whatever else is left.
-    /// @param hugepages whether such count that are made of hugepages, or such that are not.
+    /// Where a start may have its tables, in the order of preference, and which are there already, since an earlier run has left just these: for each
+    /// worker the compact, then the wide one. All others it must make, whatever else is left. Never empty. The error: not in the chosen directory.
+    /// @param hugepages whether they are wanted; a chosen directory has what it has.
     /// @param is_same judges what an earlier run said of how flows came to workers, perhaps cut to kSpreadTextMax.
-    [[nodiscard]] std::vector<bool> find_left(const TableShape &shape, bool hugepages, const std::function<bool(std::string_view)> &is_same) const;
+    [[nodiscard]] Result<std::vector<TablePlace>> places(const TableShape &shape, bool hugepages, const std::function<bool(std::string_view)> &is_same) const;
 
     /// Removes what earlier runs have left.
     void forget() const;
@@ -53,22 +55,22 @@ class TableDirectory {
         void keep(); ///< from now on the files outlive this process
     };
     /// Finds or makes the tables of all workers.
-    [[nodiscard]] Result<Tables> take(const TableShape &shape, bool hugepages) const;
+    [[nodiscard]] Result<Tables> take(const TableShape &shape, const TablePlace &place) const;
 
     /// The same, in memory of this process alone.
-    [[nodiscard]] static Result<Tables> allocate(const TableShape &shape, bool hugepages);
+    [[nodiscard]] static Result<Tables> allocate(const TableShape &shape, std::size_t hugepage_bytes);
 
   private:
     [[nodiscard]] std::vector<std::filesystem::path> left_files() const;
     [[nodiscard]] std::vector<TableMemory> open_left(const std::string &boot_id) const;
-    /// @param room_in what is still to be made in a directory.
-    [[nodiscard]] Result<std::optional<std::filesystem::path>> choose(const std::function<std::size_t(const std::filesystem::path &)> &room_in,
-                                                                      bool hugepages) const;
+    /// The chosen directory, without what is there.
+    [[nodiscard]] Result<TablePlace> chosen_place() const;
     [[nodiscard]] Result<TableMemory> create(const std::filesystem::path &directory, const TableHeader &header) const;
 
     std::string base_; ///< of the files' names
     std::filesystem::path chosen_;
     std::filesystem::path runtime_directory_;
+    std::vector<HugepageMount> mounts_;
 };
 
 } // namespace fairlead::io

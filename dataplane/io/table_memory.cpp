@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -32,9 +33,8 @@ std::unexpected<std::string> cannot(const char *verb, const std::filesystem::pat
 
 /// The pages that a directory's files are made of: hugetlbfs knows whole ones only.
 std::size_t page_size(const std::filesystem::path &directory) {
-    struct statfs filesystem{};
-    if (::statfs(directory.c_str(), &filesystem) != 0 || filesystem.f_type != HUGETLBFS_MAGIC) return kTableHeaderSize;
-    return static_cast<std::size_t>(filesystem.f_bsize);
+    const auto hugepage = hugepage_bytes_of(directory);
+    return hugepage != 0 ? hugepage : kTableHeaderSize;
 }
 
 std::size_t file_size(const std::filesystem::path &path, std::size_t line_bytes) {
@@ -95,12 +95,19 @@ Filesystem filesystem_of(const std::filesystem::path &directory) {
     return filesystem.f_type == TMPFS_MAGIC || filesystem.f_type == RAMFS_MAGIC ? Filesystem::kMemory : Filesystem::kDisk;
 }
 
-Result<TableMemory> TableMemory::allocate(std::size_t size, bool hugepages) {
-    const std::size_t total = round_up(kTableHeaderSize + size, kHugepage);
+std::size_t hugepage_bytes_of(const std::filesystem::path &directory) {
+    struct statfs filesystem{};
+    if (::statfs(directory.c_str(), &filesystem) != 0 || filesystem.f_type != HUGETLBFS_MAGIC) return 0;
+    return static_cast<std::size_t>(filesystem.f_bsize);
+}
+
+Result<TableMemory> TableMemory::allocate(std::size_t size, std::size_t hugepage_bytes) {
+    const std::size_t total = round_up(kTableHeaderSize + size, std::max(kHugepage, hugepage_bytes));
     constexpr int kProtection = PROT_READ | PROT_WRITE;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
     void *address = MAP_FAILED;
-    if (hugepages) address = ::mmap(nullptr, total, kProtection, kFlags | MAP_HUGETLB, -1, 0);
+    const int size_flag = std::countr_zero(hugepage_bytes) << MAP_HUGE_SHIFT;
+    if (hugepage_bytes != 0) address = ::mmap(nullptr, total, kProtection, kFlags | MAP_HUGETLB | size_flag, -1, 0);
     if (address == MAP_FAILED) {
         address = ::mmap(nullptr, total, kProtection, kFlags, -1, 0);
         if (address == MAP_FAILED)

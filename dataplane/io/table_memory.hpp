@@ -47,7 +47,8 @@ class TableMemory {
   public:
     /// Zeroed memory of this process alone.
     /// @param size bytes of lines.
-    [[nodiscard]] static Result<TableMemory> allocate(std::size_t size, bool hugepages);
+    /// @param hugepage_bytes of those that it is made of where enough are free; 0: of none.
+    [[nodiscard]] static Result<TableMemory> allocate(std::size_t size, std::size_t hugepage_bytes);
 
     /// A new file in memory, zeroed but for its header, mode 0600. It goes with this object unless keep() is called.
     [[nodiscard]] static Result<TableMemory> create(const std::filesystem::path &path, const TableHeader &header);
@@ -86,5 +87,7 @@ class TableMemory {
 /// Whether files of this directory are memory, and which.
 enum class Filesystem { kDisk, kMemory, kHugepages };
 [[nodiscard]] Filesystem filesystem_of(const std::filesystem::path &directory);
+/// Of those that the directory's files are made of; 0: it is on no hugetlbfs.
+[[nodiscard]] std::size_t hugepage_bytes_of(const std::filesystem::path &directory);
 
 } // namespace fairlead::io

@@ -77,11 +77,11 @@ io::Result<Plan> plan(const Options &options) {
         ports.push_back(std::move(*port));
     }
     const auto table_bytes = core::connection_memory_bytes<core::CompactKey>(options.table_entries);
-    io::MemoryNeed need{.pieces = {{eal_bytes}}};
-    need.pieces.resize(1 + options.workers, io::MemoryNeed::Piece{table_bytes + io::kTableHeaderSize});
+    io::MemoryNeed need{.eal = {{eal_bytes}}};
+    need.tables.resize(options.workers, io::MemoryNeed::Piece{table_bytes + io::kTableHeaderSize});
 
     const auto supply = io::MemorySupply::read();
-    const std::size_t available = supply.bytes_available + supply.hugepage_bytes_free;
+    const std::size_t available = supply.bytes_available + supply.hugepage_bytes_free();
     const std::size_t witness_bytes = sizeof(wire::u32) * options.flows * options.workers;
     if (const std::size_t bytes = need.memory_bytes() + witness_bytes; bytes > available)
         return std::unexpected(fmt::format("--table {} with --workers {} takes {} MB of memory, {} MB are available: a smaller --table, or fewer --workers",
@@ -126,9 +126,9 @@ io::Result<void> Meter::prepare() {
     auto planned = plan(options_);
     if (!planned) return std::unexpected(planned.error());
     auto &[placement, plans, eal_bytes, table_bytes, need] = *planned;
-    const auto hugepages = io::choose_hugepages(io::HugepageUse::kAuto, need, io::MemorySupply::read());
-    if (!hugepages) return std::unexpected(hugepages.error());
-    hugepages_ = *hugepages;
+    const auto memory = io::choose_memory(io::HugepageUse::kAuto, need, io::MemorySupply::read());
+    if (!memory) return std::unexpected(memory.error());
+    hugepages_ = memory->hugepages;
     auto eal = io::Eal::start({.placement = placement, .hugepages = hugepages_, .memory_bytes = eal_bytes, .pci_addresses = {},
                                .scratch_directory = std::filesystem::temp_directory_path()});
     if (!eal) return std::unexpected(eal.error());
@@ -146,7 +146,7 @@ io::Result<void> Meter::prepare() {
         ports_.push_back(std::move(*port));
     }
     for (unsigned index = 0; index < options_.workers; ++index) {
-        auto table = io::TableMemory::allocate(table_bytes, hugepages_);
+        auto table = io::TableMemory::allocate(table_bytes, memory->place.page_bytes);
         if (!table) return std::unexpected(table.error());
         lanes_.push_back(std::make_unique<Lane>(options_, index, ports_[index], std::move(*table), counters_->worker(index), *store_, stop_));
         if (auto started = ports_[index].start(); !started) return started;

@@ -73,9 +73,9 @@ io::Result<Plan> make_plan(const Options &options) {
         if (spec.kind == io::PortKind::kPci) plan.eal.pci_addresses.push_back(spec.name);
         plan.ports.push_back(std::move(*port));
     }
-    const auto hugepages = io::choose_hugepages(options.hugepages, {.pieces = {{plan.eal.memory_bytes}}}, io::MemorySupply::read());
-    if (!hugepages) return std::unexpected(hugepages.error());
-    plan.eal.hugepages = *hugepages;
+    const auto memory = io::choose_memory(options.hugepages, {.eal = {{plan.eal.memory_bytes}}}, io::MemorySupply::read());
+    if (!memory) return std::unexpected(memory.error());
+    plan.eal.hugepages = memory->hugepages;
     return plan;
 }
 

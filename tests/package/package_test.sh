@@ -317,7 +317,7 @@ test_end() {
     check "... takes the balancer's program off its interface" fails inside sh -c 'ip link show eth0 | grep xdp'
     check "... and the backend's" fails inside sh -c 'ip -n be link show eth0 | grep xdp'
     check "... which does not forward any more" same "$(inside ip netns exec be sysctl -n net.ipv4.conf.eth0.forwarding)" 0
-    check "... leaves no memory in use" same "$(inside find /dev/shm /dev/hugepages /run/fairlead -name 'fairlead*' 2>/dev/null)" ''
+    check "... leaves no memory in use" same "$(inside find /dev/shm /dev/hugepages /dev/hugepages1G /run/fairlead -name 'fairlead*' 2>/dev/null)" ''
     check "... and keeps the configuration" inside test -f /etc/fairlead/fairlead.yaml
     inside rm -rf /run/systemd/system/fairlead-backend@eth0.service.d
     check "purge" inside sh -c 'dpkg --purge fairlead fairlead-backend >/dev/null 2>&1'

@@ -150,6 +150,7 @@ TEST_F(DataplaneTest, WhatItLacksIsOneLineAndItsOwnExitCode) {
     DataplaneProcess owner(run_, {"--port", "null"});
     ASSERT_TRUE(connect().is_connected());
     const auto elsewhere = root_.path() / "elsewhere";
+    const TemporaryDirectory tmpfs("/dev/shm");
     struct Case {
         std::filesystem::path run;
         std::vector<std::string> arguments;
@@ -164,6 +165,11 @@ TEST_F(DataplaneTest, WhatItLacksIsOneLineAndItsOwnExitCode) {
         {elsewhere, {"--port", "null", "--lcores", "900"}, "no CPU 900"},
         {elsewhere, {"--port", "null", "--memory", "16"}, "the ports need"},
         {elsewhere, {"--port", "null", "--connections", "1073741824", "--workers", "64"}, "MB of memory"},
+        // DPDK's alone: the tables will be in other memory, and take none of it.
+        {elsewhere, {"--port", "null", "--hugepages", "on", "--memory", "1048576", "--table-directory", tmpfs.path().string(), "--connections", "1048576"},
+         "needs 1048576 MB of hugepages, "},
+        // Before DPDK takes what it needs.
+        {elsewhere, {"--port", "null", "--table-directory", tmpfs.path().string(), "--connections", "1073741824", "--workers", "64"}, "MB of memory"},
     };
     for (const auto &[run, arguments, part] : cases) {
         std::chrono::steady_clock::duration fastest = 1h; // of three, since others use the CPU, too

@@ -13,7 +13,11 @@
 namespace fairlead::io {
 namespace {
 
+using test::kGigabyte;
+using test::kLargeMount;
 using test::kMegabyte;
+using test::kSmallMount;
+using test::kSmallPage;
 using test::write_file;
 using Cpus = std::vector<unsigned>;
 
@@ -69,35 +73,65 @@ TEST(Numa, HugepagesMustBeFreeOnTheNicsNode) {
     write_file(root.path() / "devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages", "90");
     write_file(root.path() / "devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages", "64"); // 54 are another program's, and stay so
     const auto supply = MemorySupply::read(root.path(), root.path());
-    EXPECT_EQ(supply.node_bytes_free, (std::vector{180 * kMegabyte, 20 * kMegabyte}));
-    EXPECT_EQ(supply.node_bytes_set, (std::vector{180 * kMegabyte, 128 * kMegabyte}));
-    MemoryNeed need{.pieces = {{10 * kMegabyte, 0}, {20 * kMegabyte, 1}}, .nic = true};
-    EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need, supply).value());
-    need.pieces[1].bytes += 1;
-    EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
+    ASSERT_EQ(supply.hugepages.front().nodes.size(), 2U);
+    EXPECT_EQ(supply.hugepages.front().nodes[0].bytes_free, 180 * kMegabyte);
+    EXPECT_EQ(supply.hugepages.front().nodes[1].bytes_free, 20 * kMegabyte);
+    EXPECT_EQ(supply.hugepages.front().nodes[1].bytes_set, 128 * kMegabyte);
+    MemoryNeed need{.eal = {{10 * kMegabyte, 0}, {20 * kMegabyte, 1}}, .nic = true};
+    EXPECT_TRUE(choose_memory(HugepageUse::kAuto, need, supply).value().hugepages);
+    need.eal[1].bytes += 1;
+    EXPECT_EQ(choose_memory(HugepageUse::kAuto, need, supply).error(),
               "needs 22 MB of hugepages on NUMA node 1, 20 MB are free (11 pages of 2 MB, 10 are free); scripts/host.sh hugepages --node 1 --memory 130M, or --hugepages off");
 }
 
+/// Pages of one size on two nodes, all of them free.
+HugepageSupply on_nodes(std::size_t page_bytes, std::size_t first, std::size_t second) {
+    return {.page_bytes = page_bytes, .bytes_free = (first + second) * page_bytes, .bytes_set = (first + second) * page_bytes,
+            .nodes = {{first * page_bytes, first * page_bytes}, {second * page_bytes, second * page_bytes}}};
+}
+
 TEST(Numa, OnANodeToEveryPieceTakesWholePagesAndWhatIsLeftThereCounts) {
-    const MemorySupply supply{.hugepage_bytes_free = 100 * kMegabyte, .bytes_available = 0, .node_bytes_free = {94 * kMegabyte, 6 * kMegabyte},
-                              .node_bytes_set = {94 * kMegabyte, 6 * kMegabyte}};
-    MemoryNeed need{.pieces = {{kMegabyte, 0}, {3 * kMegabyte, 1}, {kMegabyte, 1}, {kMegabyte, 1}}, .nic = true};
-    EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
+    const MemorySupply supply{.hugepages = {on_nodes(kSmallPage, 47, 3)}};
+    const MemoryNeed need{.eal = {{kMegabyte, 0}, {3 * kMegabyte, 1}}, .tables = {{kMegabyte, 1}, {kMegabyte, 1}}, .nic = true};
+    auto mount = kSmallMount;
+    const auto choose = [&](const MemoryNeed &what) { return choose_memory(HugepageUse::kAuto, what, supply, {{mount}}); };
+    EXPECT_EQ(choose(need).error(),
               "needs 8 MB of hugepages on NUMA node 1, 6 MB are free (4 pages of 2 MB, 3 are free); scripts/host.sh hugepages --node 1 --memory 8M, or --hugepages off");
-    need.pieces[0].has_hugepages = true;
-    EXPECT_FALSE(choose_hugepages(HugepageUse::kAuto, need, supply)) << "what is left lies on the other node";
-    need.pieces[3].has_hugepages = true;
-    EXPECT_TRUE(choose_hugepages(HugepageUse::kAuto, need, supply).value());
+    auto elsewhere = need;
+    elsewhere.eal[0].bytes = 0;
+    EXPECT_FALSE(choose(elsewhere)) << "what is not asked for would lie on the other node";
+    mount.is_there = {false, true};
+    EXPECT_TRUE(choose(need).value().hugepages);
 }
 
 TEST(Numa, WhereThePagesAreOfAGigabyteSoAreThoseToSet) {
-    constexpr std::size_t kGigabyte = 1024 * kMegabyte;
-    const MemorySupply supply{.hugepage_bytes_free = 4 * kGigabyte, .bytes_available = 0, .page_bytes = kGigabyte,
-                              .node_bytes_free = {3 * kGigabyte, kGigabyte}, .node_bytes_set = {3 * kGigabyte, 2 * kGigabyte}};
-    const MemoryNeed need{.pieces = {{kGigabyte + 1, 1}}, .nic = true};
-    EXPECT_EQ(choose_hugepages(HugepageUse::kAuto, need, supply).error(),
+    MemorySupply supply{.hugepages = {on_nodes(kSmallPage, 0, 0), on_nodes(kGigabyte, 3, 1)}};
+    supply.hugepages[1].nodes[1].bytes_set = 2 * kGigabyte; // one is another program's, and stays so
+    const MemoryNeed need{.eal = {{kGigabyte + 1, 1}}, .nic = true};
+    EXPECT_EQ(choose_memory(HugepageUse::kAuto, need, supply).error(),
               "needs 2048 MB of hugepages on NUMA node 1, 1024 MB are free (2 pages of 1024 MB, 1 are free); scripts/host.sh hugepages --node 1 --memory 3072M "
               "--size 1G, or --hugepages off");
+}
+
+TEST(Numa, TheMountIsTheOneWhosePagesAreFreeOnTheNicsNode) {
+    const std::vector mounts{kSmallMount, kLargeMount};
+    const MemoryNeed need{.eal = {{30 * kMegabyte, 0}, {30 * kMegabyte, 1}}, .tables = {{20 * kMegabyte, 1}, {38 * kMegabyte, 1}}, .nic = true};
+    const auto chosen = [&](const HugepageSupply &small, const HugepageSupply &large) {
+        const auto choice = choose_memory(HugepageUse::kAuto, need, {.hugepages = {small, large}}, mounts);
+        return choice ? choice->place.directory.string() : choice.error();
+    };
+    EXPECT_EQ(chosen(on_nodes(kSmallPage, 15, 44), on_nodes(kGigabyte, 0, 0)), "/small");
+    EXPECT_EQ(chosen(on_nodes(kSmallPage, 500, 0), on_nodes(kGigabyte, 0, 3)), "/large") << "the small ones are on the other node";
+    EXPECT_EQ(chosen(on_nodes(kSmallPage, 15, 15), on_nodes(kGigabyte, 0, 2)), "/large") << "DPDK takes the small ones of both";
+    EXPECT_EQ(chosen(on_nodes(kSmallPage, 50, 29), on_nodes(kGigabyte, 0, 0)),
+              "needs 88 MB of hugepages on NUMA node 1, 58 MB are free (44 pages of 2 MB, 29 are free); scripts/host.sh hugepages --node 1 --memory 88M, "
+              "or --hugepages off");
+    EXPECT_EQ(chosen(on_nodes(kSmallPage, 0, 0), on_nodes(kGigabyte, 6, 2)),
+              "needs 3072 MB of hugepages on NUMA node 1, 2048 MB are free (3 pages of 1024 MB, 2 are free); scripts/host.sh hugepages --node 1 --memory 3072M "
+              "--size 1G, or --hugepages off");
+    EXPECT_EQ(chosen(on_nodes(kSmallPage, 50, 20), on_nodes(kGigabyte, 4, 1)),
+              "needs 88 MB of hugepages on NUMA node 1, 40 MB are free (44 pages of 2 MB, 20 are free; or 3 pages of 1024 MB on NUMA node 1, 1 are free); "
+              "scripts/host.sh hugepages --node 1 --memory 88M, or --hugepages off");
 }
 
 /// A plan for these NICs, as far as spread_of's words show it.

@@ -30,9 +30,17 @@ class TableDirectoryTest : public testing::Test {
         for (const auto &entry : fs::directory_iterator(memory_.path())) all.push_back(entry.path());
         return all;
     }
+    static bool always(std::string_view) { return true; }
+    /// In the first place that would be looked at.
+    static Result<TableDirectory::Tables> take(const TableShape &with, const TableDirectory &from) {
+        const auto places = from.places(with, false, always);
+        if (!places) return std::unexpected(places.error());
+        return from.take(with, places->front());
+    }
+    Result<TableDirectory::Tables> take(const TableShape &with) const { return take(with, directory()); }
     /// A run that wrote one byte into each table, and ended.
     void run_once(const TableShape &with, const char *runtime = "run") {
-        auto tables = directory(runtime).take(with, false);
+        auto tables = take(with, directory(runtime));
         ASSERT_TRUE(tables) << tables.error();
         tables->keep();
         for (auto *part : {&tables->compact, &tables->wide})
@@ -45,14 +53,14 @@ class TableDirectoryTest : public testing::Test {
     static Found none(unsigned worker_count) { return Found(2 * worker_count); }
     /// What a start with that shape would find.
     Found left(const TableShape &with, bool hugepages = false) const {
-        return directory().find_left(with, hugepages, [&](std::string_view said) { return said == with.spread; });
+        return directory().places(with, hugepages, [&](std::string_view said) { return said == with.spread; }).value().front().is_there;
     }
     TemporaryDirectory root_;
     TemporaryDirectory memory_{"/dev/shm"};
 };
 
 TEST_F(TableDirectoryTest, MakesZeroedTablesForThisUserAlone) {
-    const auto tables = directory().take(shape(), false);
+    const auto tables = take(shape());
     ASSERT_TRUE(tables) << tables.error();
     ASSERT_EQ(tables->compact.size(), 2U);
     EXPECT_FALSE(tables->has_found());
@@ -63,13 +71,13 @@ TEST_F(TableDirectoryTest, MakesZeroedTablesForThisUserAlone) {
 }
 
 TEST_F(TableDirectoryTest, AStartThatFailsLeavesNothing) {
-    { ASSERT_TRUE(directory().take(shape(), false)); }
+    { ASSERT_TRUE(take(shape())); }
     EXPECT_TRUE(files().empty());
 }
 
 TEST_F(TableDirectoryTest, TheNextRunFindsEachWorkersTables) {
     run_once(shape());
-    const auto tables = directory().take(shape(), false);
+    const auto tables = take(shape());
     ASSERT_TRUE(tables) << tables.error();
     EXPECT_TRUE(tables->has_found());
     EXPECT_FALSE(tables->were_in_use) << "the run before has ended in order";
@@ -84,7 +92,7 @@ TEST_F(TableDirectoryTest, TheNextRunFindsEachWorkersTables) {
 TEST_F(TableDirectoryTest, AnotherShapeIsInherited) {
     for (const auto &other : {shape(1), shape(3), shape(2, 101), shape(2, 100, "another way")}) {
         run_once(shape());
-        const auto tables = directory().take(other, false);
+        const auto tables = take(other);
         ASSERT_TRUE(tables) << tables.error();
         EXPECT_FALSE(tables->has_found());
         EXPECT_EQ(tables->inherited.size(), 4U);
@@ -95,7 +103,7 @@ TEST_F(TableDirectoryTest, AnotherShapeIsInherited) {
 
 TEST_F(TableDirectoryTest, DataplanesOfOtherRuntimeDirectoriesDoNotMeet) {
     run_once(shape(), "run");
-    const auto tables = directory("elsewhere/run").take(shape(), false);
+    const auto tables = take(shape(), directory("elsewhere/run"));
     ASSERT_TRUE(tables) << tables.error();
     EXPECT_FALSE(tables->has_found());
     EXPECT_TRUE(tables->inherited.empty());
@@ -105,9 +113,9 @@ TEST_F(TableDirectoryTest, DataplanesOfOtherRuntimeDirectoriesDoNotMeet) {
 
 TEST_F(TableDirectoryTest, TablesInUseAreLeftAlone) {
     run_once(shape());
-    auto owner = directory().take(shape(), false);
+    auto owner = take(shape());
     ASSERT_TRUE(owner && owner->has_found());
-    const auto other = directory().take(shape(), false); // the same runtime directory in another mount namespace
+    const auto other = take(shape()); // the same runtime directory in another mount namespace
     ASSERT_TRUE(other) << other.error();
     EXPECT_FALSE(other->has_found());
     EXPECT_EQ(files().size(), 8U);
@@ -133,7 +141,7 @@ TEST_F(TableDirectoryTest, WhatCannotBeUsedIsRemoved) {
             spoil(header, how);
             ASSERT_EQ(::pwrite(opened.get(), &header, sizeof header, 0), static_cast<ssize_t>(sizeof header));
         }
-        const auto tables = directory().take(shape(1), false);
+        const auto tables = take(shape(1));
         ASSERT_TRUE(tables) << tables.error();
         EXPECT_FALSE(tables->has_found()) << how;
         EXPECT_TRUE(tables->inherited.empty()) << how;
@@ -152,7 +160,7 @@ TEST_F(TableDirectoryTest, FilesThatOthersCanWriteOrThatAreCutShortAreNoTables) 
     for (const auto &spoil : spoilers) {
         run_once(shape(1));
         for (const auto &file : files()) spoil(file);
-        const auto tables = directory().take(shape(1), false);
+        const auto tables = take(shape(1));
         ASSERT_TRUE(tables) << tables.error();
         EXPECT_FALSE(tables->has_found());
         EXPECT_TRUE(tables->inherited.empty());
@@ -169,7 +177,7 @@ TEST_F(TableDirectoryTest, ALinkUnderOurNamesLeadsNowhere) {
     std::ofstream(victim) << "not a table";
     fs::create_symlink(victim, memory_.path() / (base + "x"));
     fs::create_symlink(root_.path() / "nothing", memory_.path() / (base + "y"));
-    EXPECT_TRUE(directory().take(shape(), false));
+    EXPECT_TRUE(take(shape()));
     directory().forget();
     EXPECT_TRUE(fs::exists(victim));
 }
@@ -177,7 +185,7 @@ TEST_F(TableDirectoryTest, ALinkUnderOurNamesLeadsNowhere) {
 TEST_F(TableDirectoryTest, TheSameDirectoryByAnotherNameIsTheSame) {
     run_once(shape());
     fs::create_directory_symlink(memory_.path(), root_.path() / "link");
-    const auto tables = TableDirectory(root_.path() / "run", root_.path() / "link").take(shape(), false);
+    const auto tables = take(shape(), TableDirectory(root_.path() / "run", root_.path() / "link"));
     ASSERT_TRUE(tables) << tables.error();
     EXPECT_TRUE(tables->has_found());
     EXPECT_TRUE(tables->inherited.empty());
@@ -185,7 +193,7 @@ TEST_F(TableDirectoryTest, TheSameDirectoryByAnotherNameIsTheSame) {
 
 TEST_F(TableDirectoryTest, ADirectoryOnADiskIsRefused) {
     if (filesystem_of(root_.path()) != Filesystem::kDisk) GTEST_SKIP() << root_.path() << " is in memory";
-    const auto tables = TableDirectory(root_.path() / "run", root_.path()).take(shape(), false);
+    const auto tables = take(shape(), TableDirectory(root_.path() / "run", root_.path()));
     ASSERT_FALSE(tables);
     EXPECT_NE(tables.error().find("on a disk"), std::string::npos) << tables.error();
 }
@@ -201,7 +209,7 @@ TEST_F(TableDirectoryTest, WhatTheNextRunTakesAsItIsIsThereBeforehand) {
     EXPECT_EQ(left(shape()), none(2));
     run_once(shape());
     EXPECT_EQ(left(shape()), Found(4, true));
-    const auto tables = directory().take(shape(), false);
+    const auto tables = take(shape());
     ASSERT_TRUE(tables) << tables.error();
     EXPECT_EQ(left(shape()), none(2)) << "a process has them";
 }
@@ -213,9 +221,9 @@ TEST_F(TableDirectoryTest, WhatIsOnlyInheritedIsNotThere) {
     EXPECT_EQ(left(shape(2, 200)), none(2)) << "--connections doubled: all is made anew, not half";
     EXPECT_EQ(left(shape(2, 50)), none(2)) << "--connections halved: the larger tables do not serve";
     EXPECT_EQ(left(shape(2, 100, "another way")), none(2)) << "as from the NIC of another node";
-    EXPECT_EQ(left(shape(2, 100, "as ever"), true), none(2)) << "hugepages were off: these are of other memory";
+    EXPECT_EQ(left(shape(2, 100, "as ever"), true), Found(4, true)) << "where it is told to look, whichever memory DPDK has";
     const TemporaryDirectory other("/dev/shm");
-    EXPECT_EQ(TableDirectory(root_.path() / "run", other.path()).find_left(shape(), false, [](std::string_view) { return true; }), none(2))
+    EXPECT_EQ(TableDirectory(root_.path() / "run", other.path()).places(shape(), false, always).value().front().is_there, none(2))
         << "another --table-directory";
 }
 
@@ -245,13 +253,62 @@ TEST_F(TableDirectoryTest, EachTableIsLookedForByItself) {
 
 TEST_F(TableDirectoryTest, LookingTakesAndMakesNothing) {
     run_once(shape());
-    EXPECT_EQ(TableDirectory(root_.path() / "run", root_.path() / "nothing").find_left(shape(), false, [](std::string_view) { return true; }), none(2));
-    EXPECT_FALSE(fs::exists(root_.path() / "nothing"));
+    EXPECT_EQ(TableDirectory(root_.path() / "run", memory_.path() / "nothing").places(shape(), false, always).value().front().is_there, none(2));
+    EXPECT_FALSE(fs::exists(memory_.path() / "nothing"));
     left(shape());
     EXPECT_EQ(files().size(), 4U);
-    const auto tables = directory().take(shape(), false);
+    const auto tables = take(shape());
     ASSERT_TRUE(tables) << tables.error();
     EXPECT_TRUE(tables->has_found());
+}
+
+TEST_F(TableDirectoryTest, WithHugepagesTheirMountsArePlacesSmallestPagesFirst) {
+    const TemporaryDirectory small("/dev/shm"), large("/dev/shm"); // what of the mounts is known is told here
+    constexpr std::size_t kSmall = 2U << 20, kLarge = 1U << 30;
+    const TableDirectory mounted(root_.path() / "run", {}, {{small.path(), kSmall, TablePlace::kNoLimit}, {large.path(), kLarge, 5 * kLarge}});
+    auto places = mounted.places(shape(), true, always).value();
+    ASSERT_EQ(places.size(), 2U);
+    EXPECT_EQ(places[0].directory, small.path());
+    EXPECT_EQ(places[0].page_bytes, kSmall);
+    EXPECT_EQ(places[1].directory, large.path());
+    EXPECT_EQ(places[1].page_bytes, kLarge);
+    EXPECT_EQ(places[1].bytes_free, 5 * kLarge);
+    EXPECT_EQ(places[0].is_there, none(2));
+    places = mounted.places(shape(), false, always).value();
+    ASSERT_EQ(places.size(), 1U);
+    EXPECT_EQ(places[0].page_bytes, 0U) << "not wanted";
+
+    { // A run whose tables went to the second, since the first had too few.
+        auto tables = mounted.take(shape(), mounted.places(shape(), true, always).value()[1]);
+        ASSERT_TRUE(tables) << tables.error();
+        EXPECT_EQ(tables->place, large.path());
+        for (auto *part : {&tables->compact, &tables->wide})
+            for (auto &table : *part) table.header().key_digest = 5;
+        tables->keep();
+    }
+    places = mounted.places(shape(), true, always).value();
+    EXPECT_EQ(places[0].directory, large.path()) << "a restart goes where its tables are";
+    EXPECT_EQ(places[0].is_there, Found(4, true));
+    EXPECT_EQ(places[1].is_there, none(2));
+    const auto inheriting = mounted.take(shape(), places[1]);
+    ASSERT_TRUE(inheriting) << inheriting.error();
+    EXPECT_EQ(inheriting->inherited.size(), 4U) << "none is lost, whichever mount is taken";
+}
+
+TEST_F(TableDirectoryTest, WithoutAMountTablesGoWhereTheyWouldGoWithoutHugepages) {
+    const TableDirectory unmounted(root_.path() / "run", {}, {});
+    const auto with = unmounted.places(shape(), true, always).value(), without = unmounted.places(shape(), false, always).value();
+    ASSERT_EQ(with.size(), 1U);
+    EXPECT_EQ(with[0].page_bytes, 0U);
+    EXPECT_EQ(with[0].directory, without.at(0).directory);
+}
+
+TEST_F(TableDirectoryTest, AChosenDirectorySaysWhatItsFilesystemHas) {
+    const auto chosen = directory().places(shape(), true, always).value().at(0);
+    EXPECT_EQ(chosen.directory, memory_.path());
+    EXPECT_EQ(chosen.page_bytes, 0U);
+    EXPECT_GT(chosen.bytes_free, 0U);
+    EXPECT_FALSE(TableDirectory(root_.path() / "run", "/proc").places(shape(), true, always)) << "no memory";
 }
 
 TEST(TableMemory, WhatDoesNotFitIsAnErrorAndLeavesNothing) {
