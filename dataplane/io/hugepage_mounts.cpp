@@ -12,6 +12,16 @@
 
 namespace fairlead::io {
 
+namespace {
+
+/// As where a mount is bound to a second place: a file would be found twice.
+bool is_same(const std::filesystem::path &left, const std::filesystem::path &right) {
+    std::error_code error;
+    return std::filesystem::equivalent(left, right, error);
+}
+
+} // namespace
+
 std::vector<HugepageMount> hugepage_mounts() {
     std::vector<HugepageMount> found;
     std::ifstream mounts("/proc/self/mounts");
@@ -20,6 +30,7 @@ std::vector<HugepageMount> hugepage_mounts() {
         for (const auto &directory : {std::filesystem::path(where), std::filesystem::path(where) / "fairlead"}) {
             const auto page_bytes = hugepage_bytes_of(directory); // 0: another mount has hidden it
             if (page_bytes == 0 || ::access(directory.c_str(), W_OK) != 0) continue;
+            if (std::ranges::any_of(found, [&](const HugepageMount &other) { return is_same(other.directory, directory); })) break;
             found.push_back({.directory = directory, .page_bytes = page_bytes, .bytes_granted = hugepage_bytes_granted(directory)});
             break;
         }

@@ -52,6 +52,8 @@ TEST(HugepageMounts, AreThoseThatCanBeWrittenToSmallestPagesFirst) {
         GTEST_SKIP() << "this kernel has no hugepages of both sizes";
     ASSERT_TRUE(mount("hidden", "pagesize=2M"));
     ASSERT_EQ(::mount("tmpfs", (root.path() / "hidden").c_str(), "tmpfs", 0, nullptr), 0);
+    fs::create_directory(root.path() / "bound");
+    ASSERT_EQ(::mount((root.path() / "small").c_str(), (root.path() / "bound").c_str(), nullptr, MS_BIND, nullptr), 0);
     const auto found = [&] {
         auto all = hugepage_mounts();
         std::erase_if(all, [&](const HugepageMount &each) { return !each.directory.string().starts_with(root.path().string()); });
@@ -66,7 +68,7 @@ TEST(HugepageMounts, AreThoseThatCanBeWrittenToSmallestPagesFirst) {
     EXPECT_EQ(all[1].bytes_granted, 64 * kMegabyte);
     EXPECT_EQ(all[2].directory, root.path() / "large");
     EXPECT_EQ(all[2].page_bytes, 1024 * kMegabyte);
-    for (const char *name : {"small", "limited", "large"}) ::umount((root.path() / name).c_str());
+    for (const char *name : {"bound", "small", "limited", "large"}) ::umount((root.path() / name).c_str());
     ::umount((root.path() / "hidden").c_str());
     ::umount((root.path() / "hidden").c_str());
 }
