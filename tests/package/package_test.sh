@@ -192,7 +192,9 @@ test_start() {
     check "without a configuration fairleadd is refused" fails inside systemctl start fairleadd
     check "... by exit code 78" same "$(property fairleadd ExecMainStatus)" 78
     configure
+    [ ! -d "${kPages%/*/*}/hugepages-1048576kB" ] || check "hugepages of 1 GB are mounted" inside sh -c 'systemctl start dev-hugepages1G.mount && mountpoint -q /dev/hugepages1G'
     check "the dataplane starts" inside systemctl start fairlead-dataplane
+    [ ! -d "${kPages%/*/*}/hugepages-1048576kB" ] || check "... may have tables in hugepages of 1 GB" same "$(inside stat -c '%U %a' /dev/hugepages1G/fairlead)" "fairlead 700"
     check "it is the user fairlead's" same "$(user_of fairlead-dataplane)" fairlead
     check "... with NET_ADMIN, NET_RAW, IPC_LOCK and SYS_ADMIN alone" same "$(capabilities_of fairlead-dataplane)" 207000
     check "it says what it waits for" same "$(property fairlead-dataplane StatusText)" "waits for a generation from fairleadd, 1 worker(s) on 1 port(s)"
