@@ -52,9 +52,9 @@ case $sanitize in
 esac
 if [ -n "$sanitize" ]; then
     # b_lundef: the sanitizers' symbols come with the program, not with its shared libraries.
-    # -Og needs little more than half of the compiler's time that -O1 does, and eight files at once (unity) two thirds of what each alone
-    # does. What it warns of beside the build proper is not asked for (deprecated: where unity loses the pragma).
-    options+=("-Db_sanitize=$sanitize" -Db_lundef=false -Dunity=on -Dunity_size=8 -Doptimization=g -Dwerror=false -Ddebug=false "-Dcpp_args=-g1 -Wno-deprecated-declarations")
+    # -Og needs little more than half of the compiler's time that -O1 does, and all files of a target at once (unity) half of what each alone
+    # does: so no name may be two things in one target's files. What it warns of beside the build proper is not asked for (deprecated: where unity loses the pragma).
+    options+=("-Db_sanitize=$sanitize" -Db_lundef=false -Dunity=on -Dunity_size=1000 -Doptimization=g -Dwerror=false -Ddebug=false "-Dcpp_args=-g1 -Wno-deprecated-declarations")
 elif [ "$debug" = yes ]; then
     default=$root/build-debug
     options+=(-Dbuildtype=debug)

@@ -38,14 +38,17 @@ Descriptor peer_process(int socket) {
 Descriptor lock_holder(const std::string &path) {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) return {};
-    const std::string wanted = fmt::format("{:02x}:{:02x}:{}", major(status.st_dev), minor(status.st_dev), status.st_ino);
+    const std::string inode = fmt::format(":{}", status.st_ino);
+    const std::string wanted = fmt::format("{:02x}:{:02x}{}", major(status.st_dev), minor(status.st_dev), inode);
+    pid_t named = 0; // where stat() has another device than the kernel's list, as on overlayfs and btrfs
+    std::ifstream(path) >> named;
     std::ifstream locks("/proc/locks"); // 1: FLOCK  ADVISORY  WRITE 4711 00:1a:815 0 EOF
     for (std::string line; std::getline(locks, line);) {
         std::istringstream words(line);
         std::string number, kind, mode, access, file;
         pid_t pid = 0;
         if (!(words >> number >> kind >> mode >> access >> pid >> file)) continue; // as of one that waits: 1: -> FLOCK ...
-        if (kind == "FLOCK" && pid > 0 && file == wanted) return open_process(pid);
+        if (kind == "FLOCK" && pid > 0 && (file == wanted || (pid == named && file.ends_with(inode)))) return open_process(pid);
     }
     return {};
 }

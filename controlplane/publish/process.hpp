@@ -14,7 +14,8 @@ namespace fairlead::publish {
 [[nodiscard]] Descriptor peer_process(int socket);
 
 /// Of the process that has a flock on this file: readable when that has ended. None: nobody has, or none that is to be seen.
-/// The lock itself is not tried: whoever wants it at that moment would be refused. The file is on a filesystem of one device, as tmpfs is.
+/// The lock itself is not tried: whoever wants it at that moment would be refused. The file may begin with its holder's pid,
+/// which tells files of one inode number apart where their filesystem's device does not.
 [[nodiscard]] Descriptor lock_holder(const std::string &path);
 
 /// Waits until a descriptor is readable, or its other end is gone; false: it was not by then.

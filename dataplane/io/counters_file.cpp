@@ -13,16 +13,16 @@ namespace fairlead::io {
 
 namespace {
 
-constexpr std::size_t kPageSize = 4096;
+constexpr std::size_t kPageBytes = 4096;
 
-constexpr std::size_t round_up(std::size_t size) { return (size + kPageSize - 1) & ~(kPageSize - 1); }
+constexpr std::size_t round_up(std::size_t size) { return (size + kPageBytes - 1) & ~(kPageBytes - 1); }
 
 // Whole pages for each worker: no two workers write one page, and what is unused takes no memory.
 constexpr std::size_t kPortsOffset = sizeof(wire::CountersHeader);
 constexpr std::size_t worker_offset(std::size_t port_count) { return round_up(kPortsOffset + port_count * sizeof(wire::PortCounters)); }
 constexpr std::size_t kWorkerStride = round_up(sizeof(wire::CounterBlock));
 
-std::unexpected<std::string> cannot(const char *what) {
+std::unexpected<std::string> memory_file_error(const char *what) {
     return std::unexpected(fmt::format("cannot {} the counters' memory file: {}", what, std::strerror(errno)));
 }
 
@@ -31,17 +31,17 @@ std::unexpected<std::string> cannot(const char *what) {
 Result<CountersFile> CountersFile::create(unsigned worker_count, std::span<const std::string> ports) {
     const std::size_t size = worker_offset(ports.size()) + worker_count * kWorkerStride;
     const Descriptor writer(::memfd_create("fairlead-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!writer) return cannot("make");
-    if (::ftruncate(writer.get(), static_cast<off_t>(size)) != 0) return cannot("size");
+    if (!writer) return memory_file_error("make");
+    if (::ftruncate(writer.get(), static_cast<off_t>(size)) != 0) return memory_file_error("size");
     void *address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, writer.get(), 0);
-    if (address == MAP_FAILED) return cannot("map");
+    if (address == MAP_FAILED) return memory_file_error("map");
     CountersFile file({static_cast<std::byte *>(address), size}, Descriptor());
 
     // FUTURE_WRITE: this mapping is the last that can write, even for who reopens the descriptor through /proc.
     if (::fcntl(writer.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0)
-        return cannot("seal");
+        return memory_file_error("seal");
     file.reader_ = Descriptor(::open(fmt::format("/proc/self/fd/{}", writer.get()).c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.reader_) return cannot("reopen");
+    if (!file.reader_) return memory_file_error("reopen");
 
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     wire::CountersHeader &header = file.header();

@@ -11,7 +11,7 @@ namespace fairlead::io {
 
 namespace {
 
-constexpr unsigned kRingSize = 256; // four bursts
+constexpr unsigned kHandOnRingSize = 256; // four bursts
 
 /// AF_XDP's buffers are what its rings take, and no more.
 bool can_be_spread(PortKind kind) { return kind != PortKind::kAfXdp; }
@@ -27,7 +27,7 @@ bool Distribution::is_spread(const Port &port, unsigned worker_count, Distribute
 
 unsigned Distribution::held_buffer_count(PortKind kind, unsigned worker_count, Distribute use) {
     const bool may_be = use == Distribute::kOn || (use == Distribute::kAuto && kind == PortKind::kPci);
-    return may_be && can_be_spread(kind) ? (worker_count - 1) * 2 * kRingSize : 0;
+    return may_be && can_be_spread(kind) ? (worker_count - 1) * 2 * kHandOnRingSize : 0;
 }
 
 Result<Distribution> Distribution::make(std::span<const Port> ports, const Twins &twins, unsigned worker_count, Distribute use) {
@@ -81,7 +81,7 @@ void Distribution::add(unsigned worker, const Port &port, PortQueue queue) {
 
 rte_ring *Distribution::make_ring(const Port &port, unsigned queue, unsigned from, unsigned to) {
     const auto name = fmt::format("hand{}.{}-{}.{}", port.plan().index, queue, from, to);
-    rings_.emplace_back(rte_ring_create(name.c_str(), kRingSize, port.plan().node, RING_F_SP_ENQ | RING_F_SC_DEQ));
+    rings_.emplace_back(rte_ring_create(name.c_str(), kHandOnRingSize, port.plan().node, RING_F_SP_ENQ | RING_F_SC_DEQ));
     return rings_.back().get();
 }
 

@@ -29,10 +29,6 @@ constexpr const char *kFormat = "fairlead-generation-1";
 constexpr auto kPeriod = std::chrono::milliseconds(20); // a restart within it runs the generation before
 constexpr auto kRetryPeriod = std::chrono::seconds(1);
 
-std::unexpected<std::string> cannot(const char *verb, const fs::path &path, int error) {
-    return std::unexpected(fmt::format("cannot {} {}: {}", verb, path.string(), std::strerror(error)));
-}
-
 bool write_all(int file, std::span<const std::byte> content) {
     while (!content.empty()) {
         const ssize_t written = ::write(file, content.data(), content.size());

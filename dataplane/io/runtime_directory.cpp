@@ -17,10 +17,6 @@ namespace {
 
 constexpr const char *kLockName = "dataplane.lock";
 
-std::unexpected<std::string> cannot(const char *verb, const std::filesystem::path &path, int error) {
-    return std::unexpected(fmt::format("cannot {} {}: {}", verb, path.string(), std::strerror(error)));
-}
-
 std::string read_owner(int lock) {
     char text[32] = {};
     const auto size = ::pread(lock, text, sizeof(text) - 1, 0);

@@ -27,10 +27,6 @@ constexpr std::size_t kHugepage = 2U << 20; // what both kinds of hugepage want 
 
 constexpr std::size_t round_up(std::size_t size, std::size_t page) { return (size + page - 1) / page * page; }
 
-std::unexpected<std::string> cannot(const char *verb, const std::filesystem::path &path, int error) {
-    return std::unexpected(fmt::format("cannot {} {}: {}", verb, path.string(), std::strerror(error)));
-}
-
 /// The pages that a directory's files are made of: hugetlbfs knows whole ones only.
 std::size_t page_size(const std::filesystem::path &directory) {
     const auto hugepage = hugepage_bytes_of(directory);

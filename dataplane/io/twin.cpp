@@ -27,7 +27,7 @@ namespace fairlead::io {
 namespace {
 
 constexpr const char *kTunDevice = "/dev/net/tun";
-constexpr unsigned kVlanTagsSize = 8;
+constexpr unsigned kTagsSize = 8; // two of VLANs
 constexpr int kTurn = 64; // frames in one direction before the other is looked at
 constexpr auto kWaitForRoom = std::chrono::milliseconds(1);
 
@@ -37,7 +37,7 @@ ifreq request_for(const std::string &name) {
     return request;
 }
 
-std::unexpected<std::string> cannot(const char *what, const std::string &name) {
+std::unexpected<std::string> twin_error(const char *what, const std::string &name) {
     return std::unexpected(fmt::format("cannot {} the twin {}: {}", what, name, std::strerror(errno)));
 }
 
@@ -46,7 +46,7 @@ Result<void> set_address(const std::string &name, const core::MacAddress &mac) {
     auto request = request_for(name);
     request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
     std::memcpy(request.ifr_hwaddr.sa_data, mac.data(), mac.size());
-    if (::ioctl(socket.get(), SIOCSIFHWADDR, &request) != 0) return cannot("set the address of", name);
+    if (::ioctl(socket.get(), SIOCSIFHWADDR, &request) != 0) return twin_error("set the address of", name);
     return {};
 }
 
@@ -54,11 +54,11 @@ Result<void> bring_up(const std::string &name, unsigned mtu) {
     const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     auto request = request_for(name);
     request.ifr_mtu = static_cast<int>(mtu);
-    if (::ioctl(socket.get(), SIOCSIFMTU, &request) != 0) return cannot("set the MTU of", name);
+    if (::ioctl(socket.get(), SIOCSIFMTU, &request) != 0) return twin_error("set the MTU of", name);
     request = request_for(name);
-    if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return cannot("ask for the state of", name);
+    if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return twin_error("ask for the state of", name);
     request.ifr_flags |= IFF_UP;
-    if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) return cannot("bring up", name);
+    if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) return twin_error("bring up", name);
     return {};
 }
 
@@ -77,22 +77,22 @@ Result<std::unique_ptr<Twin>> Twin::open(const Setup &setup) {
     request.ifr_flags = IFF_TAP | IFF_NO_PI;
     if (::ioctl(tap.get(), TUNSETIFF, &request) != 0) {
         if (errno == EINVAL) return std::unexpected(fmt::format("the twin cannot be named {}: an interface of another kind is; twin=NAME", setup.name));
-        return cannot("make", setup.name);
+        return twin_error("make", setup.name);
     }
     const int off = 0;
-    if (::ioctl(tap.get(), TUNSETCARRIER, &off) != 0) return cannot("take the carrier from", setup.name);
+    if (::ioctl(tap.get(), TUNSETCARRIER, &off) != 0) return twin_error("take the carrier from", setup.name);
     if (auto done = set_address(setup.name, setup.mac); !done) return std::unexpected(done.error());
     if (auto done = bring_up(setup.name, setup.mtu); !done) return std::unexpected(done.error());
     Descriptor bell(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!bell) return cannot("make a bell for", setup.name);
+    if (!bell) return twin_error("make a bell for", setup.name);
     return std::unique_ptr<Twin>(new Twin(setup, std::move(tap), std::move(bell)));
 }
 
 Twin::Twin(const Setup &setup, Descriptor tap, Descriptor bell)
     : setup_(setup), tap_(std::move(tap)), bell_(std::move(bell)),
-      from_kernel_(kFromKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kVlanTagsSize) {
+      from_kernel_(kFromKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kTagsSize) {
     for (unsigned worker = 0; worker < setup.worker_count; ++worker)
-        to_kernel_.push_back(std::make_unique<FrameRing>(kToKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kVlanTagsSize));
+        to_kernel_.push_back(std::make_unique<FrameRing>(kToKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kTagsSize));
     thread_ = std::thread([this] { run(); });
     ::pthread_setname_np(thread_.native_handle(), setup.name.c_str());
 }

@@ -174,8 +174,10 @@ TEST_F(StopDataplaneTest, WhereNobodyListensItHasStopped) {
 TEST_F(StopDataplaneTest, OneThatHasItsLockRunsWhetherItListensOrNot) {
     const auto holding = [this](std::chrono::milliseconds time) {
         return std::make_unique<DataplaneChild>(directory_.file("unused"), [this, time](DataplaneEnd &) {
-            const int lock = ::open(directory_.file("dataplane.lock").c_str(), O_RDWR | O_CREAT, 0600);
-            if (::flock(lock, LOCK_EX | LOCK_NB) == 0) std::this_thread::sleep_for(time);
+            const int lock = ::open(directory_.file("dataplane.lock").c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+            if (::flock(lock, LOCK_EX | LOCK_NB) != 0) return;
+            ::dprintf(lock, "%d\n", ::getpid());
+            std::this_thread::sleep_for(time);
         }, false);
     };
     const auto wait_for_lock = [this] {
