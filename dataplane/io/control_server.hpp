@@ -41,7 +41,6 @@ class ControlServer {
     /// @param wake a descriptor of the caller's. True: it has become readable, or a peer has asked to stop.
     [[nodiscard]] bool serve(int wake, int timeout_ms);
 
-    [[nodiscard]] std::size_t peer_count() const { return peers_.size(); }
     [[nodiscard]] bool is_asked_to_stop() const { return is_asked_to_stop_; }
 
   private:
