@@ -24,7 +24,6 @@ constexpr unsigned kPageSize = 4096;
 constexpr unsigned kObjectHeaderSize = 64; // rte_mempool_objhdr on a cache line
 constexpr unsigned kAfXdpElementSize = kPageSize - kObjectHeaderSize;
 constexpr unsigned kLinkOverhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
-constexpr unsigned kVlanTagsSize = 8;
 constexpr unsigned kCacheSize = 256;
 
 // net_af_xdp's rings hold 2048 each: fill, transmit and completion may be full at once, and a worker's cache as well.

@@ -16,6 +16,8 @@
 
 namespace fairlead::io {
 
+inline constexpr unsigned kVlanTagsSize = 8; ///< of two, which a frame may have beside what the MTU counts
+
 enum class PortKind { kAfXdp, kPcap, kRing, kNull, kPci };
 
 struct PortSpec {

@@ -2,6 +2,7 @@
 #include "dataplane/io/twin.hpp"
 
 #include "dataplane/core/count.hpp"
+#include "dataplane/io/port_spec.hpp"
 #include "dataplane/wire/packet.h"
 
 #include <fcntl.h>
@@ -27,7 +28,6 @@ namespace fairlead::io {
 namespace {
 
 constexpr const char *kTunDevice = "/dev/net/tun";
-constexpr unsigned kTagsSize = 8; // two of VLANs
 constexpr int kTurn = 64; // frames in one direction before the other is looked at
 constexpr auto kWaitForRoom = std::chrono::milliseconds(1);
 
@@ -90,9 +90,9 @@ Result<std::unique_ptr<Twin>> Twin::open(const Setup &setup) {
 
 Twin::Twin(const Setup &setup, Descriptor tap, Descriptor bell)
     : setup_(setup), tap_(std::move(tap)), bell_(std::move(bell)),
-      from_kernel_(kFromKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kTagsSize) {
+      from_kernel_(kFromKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kVlanTagsSize) {
     for (unsigned worker = 0; worker < setup.worker_count; ++worker)
-        to_kernel_.push_back(std::make_unique<FrameRing>(kToKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kTagsSize));
+        to_kernel_.push_back(std::make_unique<FrameRing>(kToKernelSlots, setup.mtu + static_cast<unsigned>(sizeof(wire::EthernetHeader)) + kVlanTagsSize));
     thread_ = std::thread([this] { run(); });
     ::pthread_setname_np(thread_.native_handle(), setup.name.c_str());
 }

@@ -11,12 +11,7 @@
 namespace fairlead::io {
 namespace {
 
-using test::kGigabyte;
-using test::kLargeMount;
-using test::kMegabyte;
-using test::kSmallMount;
-using test::kSmallPage;
-using test::write_file;
+using namespace test;
 
 MemoryNeed need(std::size_t bytes) { return {.eal = {{bytes}}}; }
 

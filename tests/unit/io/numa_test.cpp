@@ -13,12 +13,7 @@
 namespace fairlead::io {
 namespace {
 
-using test::kGigabyte;
-using test::kLargeMount;
-using test::kMegabyte;
-using test::kSmallMount;
-using test::kSmallPage;
-using test::write_file;
+using namespace test;
 using Cpus = std::vector<unsigned>;
 
 TEST(Numa, NodesAreReadFromSysfs) {
