@@ -38,6 +38,8 @@ END
 die() { echo "lab: $*" >&2; exit 1; }
 refuse() { echo "lab: $*" >&2; usage >&2; exit 2; }
 
+# shellcheck source=wait.sh
+source "$lab_scripts/../wait.sh"
 # shellcheck source=lab/plan.sh
 source "$lab_scripts/plan.sh"
 # shellcheck source=lab/state.sh

@@ -62,7 +62,7 @@ install_packages() (
         printf '#!/bin/sh\n%s\nexit 101\n' "$kPolicyMark" | as_root tee "$kPolicy" >/dev/null || exit 1
         as_root chmod 755 "$kPolicy" || exit 1
     fi
-    { as_root apt-get update -q && as_root apt-get install -q -y --no-install-recommends "${missing[@]}"; } || status=$?
+    { as_root apt-get update -q && as_root apt-get install -o DPkg::Lock::Timeout=300 -q -y --no-install-recommends "${missing[@]}"; } || status=$?
     for server in nginx haproxy; do
         if [ "$status" -ne 0 ] || [[ " ${missing[*]} " != *" $server "* ]]; then continue; fi
         # It works only for a package's own scripts, so that it must be told to be one of them.

@@ -32,8 +32,13 @@ done
 
 results=$(mktemp -d)
 compiler=''      # what compiles beside the lab's tests
+beside=''        # the test that runs beside another
 # shellcheck disable=SC2317  # called by the trap
 end() {
+    if [ -n "$beside" ]; then
+        kill "$beside_pid" 2>/dev/null || true      # timeout, which passes it on
+        wait "$beside_pid" 2>/dev/null || true
+    fi
     end_compiling
     rm -rf "$results"
 }
@@ -80,7 +85,10 @@ compile_sanitized() {
 # shellcheck disable=SC2016  # expanded there
 begin_compiling() {
     export -f compile_sanitized configure_sanitized targets_of
-    root=$root setsid chrt --idle 0 bash -c 'compile_sanitized address,undefined "$root/build-asan" unit
+    # A session is a group of its own to the scheduler, where it groups them (sched_autogroup_enabled), and idle only within it.
+    root=$root setsid chrt --idle 0 bash -c '
+        { echo 19 >"/proc/$$/autogroup"; } 2>/dev/null || true
+        compile_sanitized address,undefined "$root/build-asan" unit
         compile_sanitized thread "$root/build-tsan" threads' >"$results/compiling" 2>&1 </dev/null &
     compiler=$!
 }
@@ -117,24 +125,50 @@ run_tap() {
     echo "$code" >"$results/$name.exit"
 }
 
+# begin_beside NAME SECONDS COMMAND... : such a script while others run, in a session of its own; end_beside waits for it, and shows it.
+begin_beside() {
+    beside=$1
+    setsid timeout --kill-after 30 "$2" "${@:3}" >"$results/$1.tap" 2>&1 </dev/null &
+    beside_pid=$!
+}
+end_beside() {
+    local code=0
+    wait "$beside_pid" || code=$?
+    cat "$results/$beside.tap"
+    echo "$code" >"$results/$beside.exit"
+    beside=''
+}
+
 step "installing and building"
-install_packages build run test
-if wants package; then install_packages package; fi      # what is compiled now is packaged then, man pages included
-if ! "$root/scripts/build.sh"; then
+purposes=(build run test)
+if wants package; then purposes+=(package); fi      # what is compiled now is packaged then, man pages included
+if ! install_packages "${purposes[@]}"; then
+    failed_step packages "cannot be installed"
+    phases=()
+elif ! "$root/scripts/build.sh"; then
     failed_step build "does not build"
     phases=()
 fi
 
 if wants meson; then
     step "unit, packet and fuzz tests"
-    run_meson tests "$root/build"
+    # One more at once than there are CPUs: they wait for half of their time.
+    run_meson tests "$root/build" --num-processes $(($(nproc) + 1))
 fi
 if wants lab; then
     for test in "$root"/tests/lab/*_test.sh; do
+        name=$(basename "$test" _test.sh)
         # The first in order holds a rate for a minute, and has the machine to itself.
-        if [ "$(basename "$test")" != af_xdp_rate_test.sh ] && [ -z "$compiler" ] && wants sanitizers; then begin_compiling; fi
-        step "lab: $(basename "$test" _test.sh)"
-        run_tap "lab-$(basename "$test" _test.sh)" 300 "$test"
+        if [ "$name" != af_xdp_rate ] && [ -z "$compiler" ] && wants sanitizers; then begin_compiling; fi
+        # Each takes a minute, and waits for most of it.
+        if [ "$name" = generations ]; then continue; fi
+        if [ "$name" = node_drain ]; then begin_beside lab-generations 300 "$root/tests/lab/generations_test.sh"; fi
+        step "lab: $name"
+        run_tap "lab-$name" 300 "$test"
+        if [ -n "$beside" ]; then
+            step "lab: generations, beside it"
+            end_beside
+        fi
     done
     end_compiling
 fi
@@ -147,15 +181,15 @@ fi
 if wants package; then
     step "package: built, and installed in a fresh Debian"
     if "$root/scripts/package.sh" --no-install --from "$root/build"; then
-        run_tap package 300 "$root/tests/package/package_test.sh"
+        run_tap package 900 "$root/tests/package/package_test.sh"
     else
         failed_step package "does not build, or lintian complains"
     fi
 fi
 if wants vm; then
     step "vm: NICs in a guest of Debian's 6.1 kernel"
-    install_packages vm
-    run_tap vm 600 "$root/tests/vm/run.sh" --no-install
+    install_packages vm || failed_step vm-packages "cannot be installed"
+    run_tap vm 1200 "$root/tests/vm/run.sh" --no-install
 fi
 if wants demo; then
     step "demo"

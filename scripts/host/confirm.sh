@@ -23,7 +23,7 @@ roll_back_later() {
     local deadline holders now next_said=0 unconfirmed="not confirmed within ${option[rollback-after]} s"
     local -A asked=()
     trap '' HUP INT
-    deadline=$(($(uptime_seconds) + 10#${option[rollback-after]}))
+    deadline=$(($(uptime_seconds) + 1 + 10#${option[rollback-after]}))     # not sooner: a part of a second has gone already
     while is_unconfirmed "${option[token]}"; do
         now=$(uptime_seconds)
         if [ "$now" -lt "$deadline" ]; then sleep 0.5; continue; fi

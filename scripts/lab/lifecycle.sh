@@ -27,7 +27,7 @@ lab_up() {
     start_backends
     start_balancers
     start_liveness
-    wait_for "$kReadySeconds" balancers_alive || die "a balancer is not alive: $(tail -3 "$(host_directory router)/liveness.log")"
+    wait_until "$kReadySeconds" balancers_alive || die "a balancer is not alive: $(tail -3 "$(host_directory router)/liveness.log")"
     rm -r "$(host_directory up)"
     trap - EXIT INT TERM HUP
     echo "lab: '$lab_name' is up: $balancer_count balancers, $backend_count backends, $client_count clients"
@@ -87,7 +87,7 @@ start_backends() {
         start_haproxy "$host"
     done
     for host in $(backends); do
-        wait_for "$kReadySeconds" server_answers "$host" || die "$servers does not answer on $host"
+        wait_until "$kReadySeconds" server_answers "$host" || die "$servers does not answer on $host"
         [ "$programs" = none ] || attach_backend "$host" || die "fairlead-backend does not attach on $host"
     done
 }
@@ -103,7 +103,7 @@ start_balancers() {
         start_fairleadd "$host"
     done
     for host in $(balancers); do
-        wait_for "$kReadySeconds" balancer_ready "$host" ||
+        wait_until "$kReadySeconds" balancer_ready "$host" ||
             die "$host is not ready: its dataplane's control socket and fairleadd's API must answer"
     done
 }
@@ -237,5 +237,5 @@ end_up() {
     local pid
     pid=$(running_pid up up) || return 0
     kill -TERM "$pid" 2>/dev/null || true
-    wait_for 30 process_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
+    wait_until 30 process_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
 }

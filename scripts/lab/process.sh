@@ -42,7 +42,7 @@ signal_program() {
     local host=$1 program=$2 signal=$3 pid
     pid=$(running_pid "$host" "$program") || { echo "lab: $program does not run on $host" >&2; return 1; }
     kill "-$signal" -- "-$pid"
-    wait_for 10 group_gone "$pid" || { echo "lab: $program on $host (pid $pid) does not end" >&2; return 1; }
+    wait_until 10 group_gone "$pid" || { echo "lab: $program on $host (pid $pid) does not end" >&2; return 1; }
 }
 
 process_gone() { ! start_time "$1" >/dev/null; }
@@ -51,16 +51,6 @@ group_gone() {
     local pid
     for pid in $(pgrep -g "$1"); do
         ! start_time "$pid" >/dev/null || return 1
-    done
-}
-
-# wait_for SECONDS COMMAND... : until the command succeeds; polls, since what it waits for belongs to other programs.
-wait_for() {
-    local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
-    shift
-    until "$@"; do
-        [ "${EPOCHREALTIME/[.,]/}" -lt "$deadline" ] || return 1
-        sleep 0.02
     done
 }
 
@@ -88,8 +78,8 @@ end_processes() {
     mapfile -t pids < <(namespace_pids)
     [ "${#pids[@]}" -gt 0 ] || return 0
     kill -TERM "${pids[@]}" 2>/dev/null || true
-    wait_for 4 none_left "${pids[@]}" && return 0
+    wait_until 4 none_left "${pids[@]}" && return 0
     mapfile -t pids < <(namespace_pids)
     [ "${#pids[@]}" -eq 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
-    wait_for 4 none_left "${pids[@]}" || echo "lab: some processes do not end: $(namespace_pids | tr '\n' ' ')" >&2
+    wait_until 4 none_left "${pids[@]}" || echo "lab: some processes do not end: $(namespace_pids | tr '\n' ' ')" >&2
 }

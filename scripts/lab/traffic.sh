@@ -107,7 +107,9 @@ listen_begin() {
     eval "exec ${ECHO[1]}>&- ${ECHO[0]}<&-"
     listener_inputs+=("$input")
     listener_outputs+=("$output")
+    wait_until 10 listens "$host" "$2"
 }
+listens() { [ -n "$(lab run "$1" ss -Hlun "sport = :$2")" ]; }
 
 # listen_end : ends all of them and puts what they say, one JSON object a line, into listener_answers.
 listen_end() {

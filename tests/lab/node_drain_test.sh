@@ -164,8 +164,8 @@ upgrade() {
     said=$(cat "$installations/said")
     note "${said//$'\n'/$'\n'# }"
     check "it saw no traffic" grep -q '^drained: 0.0 packets a second' <<<"$said"
-    check "its dataplane has ended with 0" same "$(tail -1 "$ends/$1.fairlead-dataplane")" "old 0"
-    check "its fairleadd has ended with 0" wait_until 1 ended_well "$1"
+    check "its dataplane has ended with 0" wait_until 10 ended_well "$1" fairlead-dataplane
+    check "its fairleadd has ended with 0" wait_until 10 ended_well "$1" fairleadd
     check "and nobody answers" fails_with 3 fairlead status
     load_ask 20 "hold 2"
 
@@ -181,7 +181,7 @@ upgrade() {
     sleep 1
     check "that forwards" forwards
 }
-ended_well() { [ "$(tail -1 "$ends/$1.fairleadd" 2>/dev/null)" = "old 0" ]; }
+ended_well() { [ "$(tail -1 "$ends/$1.$2" 2>/dev/null)" = "old 0" ]; }
 
 upgrade lb1 10.20.0.12
 use_installation old

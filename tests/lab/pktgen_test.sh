@@ -57,7 +57,10 @@ balancer:
   next_hop_mac: "$kGeneratorMac"
 services: []
 END
-    "$programs/fairlead-dataplane" --port af_xdp:lb --idle backoff --connections 65536 --wide-connections 1024 --forget \
+    # As in the lab (scripts/lab/balancers.sh): the packets come first.
+    local priority=()
+    if chrt --rr 10 true 2>/dev/null; then priority=(chrt --rr 10); fi
+    "${priority[@]}" "$programs/fairlead-dataplane" --port af_xdp:lb --idle backoff --connections 65536 --wide-connections 1024 --forget \
         --runtime-dir "$place/run" >"$place/fairlead-dataplane.log" 2>&1 &
     dataplane=$!
     "$programs/fairleadd" --config "$place/fairlead.yaml" --state-dir "$place/state" --runtime-dir "$place/run" \

@@ -24,18 +24,20 @@ fetch_package() (
     apt-get download -q -o APT::Sandbox::User=root "$1" >&2
 )
 
-# unpack_kernel PACKAGE : into the cache, whole or not at all.
+# unpack_kernel : the package that is in $package into the cache, whole or not at all. An index from before the archive's last kernel names one
+# that is gone: the package is then another.
 unpack_kernel() {
-    local package=$1 part version offset
-    part=$vm_cache/$package.$$.part
-    version=${package#linux-image-}
+    local part version offset
+    part=$vm_cache/$$.part
     rm -rf "$vm_cache"/*.part
     mkdir -p "$part"
     if ! fetch_package "$package" "$part"; then
         echo "vm: the index of packages may be old: fetching it" >&2
         as_root apt-get update -q >&2
+        package=$(newest_kernel)
         fetch_package "$package" "$part"
     fi
+    version=${package#linux-image-}
     dpkg-deb -x "$part"/*.deb "$part"
     rm "$part"/*.deb
     [ -f "$part/boot/vmlinuz-$version" ] || { echo "vm: $package holds no boot/vmlinuz-$version" >&2; return 1; }
@@ -62,7 +64,7 @@ prepare_kernel() {
         echo "vm: the archive has no linux-image-6.1.0-*-amd64; is Debian 12 (bookworm) in /etc/apt/sources.list?" >&2
         return 1
     fi
-    [ -d "$vm_cache/$package" ] || unpack_kernel "$package"
+    [ -d "$vm_cache/$package" ] || unpack_kernel
     kernel_directory=$vm_cache/$package
     kernel_version=${package#linux-image-}
     prepare_initrd

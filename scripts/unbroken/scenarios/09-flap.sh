@@ -7,7 +7,7 @@ loses_backend=yes
 
 scenario() {
     local flap
-    serve 8 '{health: {type: "tcp", interval: "100ms", timeout: "200ms", rise: 2, fall: 2}}'
+    serve 8 '{health: {type: "tcp", interval: "100ms", timeout: "500ms", rise: 2, fall: 3}}'
     open_connections
     for flap in $(seq 1 20); do
         excuse be3

@@ -6,7 +6,7 @@ loses_backend=yes
 
 scenario() {
     local host
-    serve 8 '{health: {type: "tcp", interval: "200ms", timeout: "200ms", rise: 2, fall: 3}}'
+    serve 8 '{health: {type: "tcp", interval: "200ms", timeout: "500ms", rise: 2, fall: 3}}'
     open_connections
     for host in be1 be2 be3; do excuse "$host"; done
     for host in be1 be2 be3; do lab cut "$host"; done

@@ -37,8 +37,8 @@ class Listener {
         EXPECT_EQ(::getsockname(socket_.get(), reinterpret_cast<sockaddr *>(&name), &size), 0);
         port_ = ntohs(name.sin_port);
     }
-    /// From now on connections are accepted by the kernel; nobody reads them.
-    void listen() const { EXPECT_EQ(::listen(socket_.get(), 64), 0); }
+    /// From now on connections are accepted by the kernel; nobody reads them. They stay in its queue when the prober has closed them.
+    void listen() const { EXPECT_EQ(::listen(socket_.get(), 4096), 0); }
     [[nodiscard]] std::uint16_t port() const { return port_; }
     [[nodiscard]] int socket() const { return socket_.get(); }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """host.sh bind and unbind: what is done to a NIC, what is refused, and that all of it is put back to the byte."""
 
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -191,10 +192,12 @@ class Bind(ServerTest):
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             with self.subTest(number):
                 before = self.server.snapshot("var")
+                self.server.ignored.add(NIC)  # so that it stays without one
+                started = concurrent.futures.Future()
+                self.server.on_unbind = lambda address: started.result().send_signal(number)
                 process = subprocess.Popen([server.HOST, "bind", NIC, VIRTIO], env=self.server.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
-                self.server.ignored.add(NIC)  # so that it stays without one
-                self.server.on_unbind = lambda address: process.send_signal(number)
+                started.set_result(process)
                 process.communicate(timeout=60)
                 self.server.on_unbind = None
                 self.server.ignored.clear()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bind --confirm-within: nobody confirms, and the NIC goes back by itself, whatever becomes of the terminal."""
 
+import concurrent.futures
 import os
 import pathlib
 import pty
@@ -84,11 +85,13 @@ class Confirm(ServerTest):
                 self.assert_as(self.before, "var")
 
     def test_the_terminal_is_lost_while_it_binds(self):
+        self.server.ignored.add(NIC)
+        started = concurrent.futures.Future()
+        self.server.on_unbind = lambda address: os.kill(started.result(), signal.SIGKILL)
         child, terminal = pty.fork()
         if child == 0:
-            os.execve(server.HOST, [server.HOST, "bind", NIC, "--confirm-within", "1"], self.server.environment())
-        self.server.ignored.add(NIC)
-        self.server.on_unbind = lambda address: os.kill(child, signal.SIGKILL)
+            os.execve(server.HOST, [server.HOST, "bind", NIC, "--confirm-within", "3"], self.server.environment())
+        started.set_result(child)
         self.await_(lambda: self.server.driver_of(NIC) is None)
         os.waitpid(child, 0)
         os.close(terminal)
@@ -110,17 +113,17 @@ class Confirm(ServerTest):
         self.assertFalse((self.server.state / "rollback.log").read_text())
 
     def test_a_nic_in_use_goes_back_when_it_is_free(self):
-        self.ok("bind", NIC, "--confirm-within", "1")
+        self.ok("bind", NIC, "--confirm-within", "3")
         fds = self.server.root / "proc/4711/fd"
         fds.mkdir(parents=True)
         (fds / "12").symlink_to("/dev/vfio/7")
-        time.sleep(2)
+        self.await_(lambda: "in use by process 4711" in self.log())
         self.assertEqual(self.server.driver_of(NIC), "vfio-pci")
         (fds / "12").unlink()
         self.await_(self.is_back)
 
     def test_what_does_not_go_back_at_first_is_tried_again(self):
-        self.ok("bind", NIC, "--confirm-within", "1")
+        self.ok("bind", NIC, "--confirm-within", "3")
         self.server.remove_driver("ixgbe")
         self.await_(lambda: "cannot write" in self.log())
         self.server.driver("ixgbe")
@@ -151,15 +154,15 @@ class Confirm(ServerTest):
         return (self.server.state / "rollback.log").read_text()
 
     def test_a_dataplane_that_has_the_nic_is_ended(self):
-        self.assertIn("a fairlead-dataplane that has it by then is ended", self.ok("bind", NIC, "--confirm-within", "1"))
+        self.assertIn("a fairlead-dataplane that has it by then is ended", self.ok("bind", NIC, "--confirm-within", "3"))
         dataplane = self.holder("fairlead-datapl")
         self.await_(self.is_back)
         self.assertEqual(dataplane.returncode, -signal.SIGTERM)
-        self.assertEqual(self.log().count(f"not confirmed within 1 s, but {NIC} is in use by process {dataplane.pid} (fairlead-datapl)"), 1, self.log())
+        self.assertEqual(self.log().count(f"not confirmed within 3 s, but {NIC} is in use by process {dataplane.pid} (fairlead-datapl)"), 1, self.log())
         self.assert_as(self.before, "var")
 
     def test_anybody_else_is_not_ended_and_told_of_once_a_minute(self):
-        self.ok("bind", NIC, "--confirm-within", "1")
+        self.ok("bind", NIC, "--confirm-within", "3")
         other = self.holder("testpmd")
         self.await_(lambda: f"{other.pid} (testpmd)" in self.log())
         time.sleep(2)
@@ -183,7 +186,7 @@ class Confirm(ServerTest):
             with self.subTest(works=works, cgroup=cgroup):
                 asked.write_text("")
                 (programs / "works").unlink(missing_ok=True)
-                self.ok("bind", NIC, "--confirm-within", "1", **environment)
+                self.ok("bind", NIC, "--confirm-within", "3", **environment)
                 dataplane = self.holder("fairlead-datapl", cgroup=cgroup)
                 if works:
                     (programs / "works").write_text(f"{dataplane.pid}\n")

@@ -86,7 +86,7 @@ TEST_F(DataplaneTest, ForwardsACaptureUnderItsGeneration) {
     EXPECT_EQ(counters.received(), 0U) << "a capture waits for something to decide by";
     ASSERT_EQ(client.publish(sample)->type(), wire::kControlAdopted);
     EXPECT_TRUE(eventually([&] { return counters.received() == frames.size(); })) << counters.received();
-    EXPECT_EQ(counters.forwarded(), 1000U);
+    EXPECT_TRUE(eventually([&] { return counters.forwarded() == 1000U; })) << counters.forwarded(); // counted when its burst is through
     EXPECT_EQ(counters.drops(DropReason::not_for_vip), 1U);
     EXPECT_EQ(counters.drops(DropReason::too_big), 1U);
     EXPECT_EQ(counters.drops(DropReason::segmented), 1U);
@@ -112,7 +112,7 @@ TEST_F(DataplaneTest, EndsTheMtuWhereTheOptionSays) {
     const CountersView counters(client);
     ASSERT_EQ(client.publish(sample)->type(), wire::kControlAdopted);
     EXPECT_TRUE(eventually([&] { return counters.received() == 2; }));
-    EXPECT_EQ(counters.forwarded(), 1U);
+    EXPECT_TRUE(eventually([&] { return counters.forwarded() == 1U; })); // counted when its burst is through
     EXPECT_EQ(counters.drops(DropReason::too_big), 1U);
 }
 
@@ -171,9 +171,14 @@ TEST_F(DataplaneTest, WhatItLacksIsOneLineAndItsOwnExitCode) {
         // Before DPDK takes what it needs.
         {elsewhere, {"--port", "null", "--table-directory", tmpfs.path().string(), "--connections", "1073741824", "--workers", "64"}, "MB of memory"},
     };
+#if defined(__SANITIZE_ADDRESS__)
+    constexpr auto kRefusalMax = 5s; // which starts slowly, and looks for leaks at the end
+#else
+    constexpr auto kRefusalMax = 1s;
+#endif
     for (const auto &[run, arguments, part] : cases) {
         std::chrono::steady_clock::duration fastest = 1h; // of three, since others use the CPU, too
-        for (int time = 0; time < 3 && fastest > 1s; ++time) {
+        for (int time = 0; time < 3 && fastest > kRefusalMax; ++time) {
             const auto began = std::chrono::steady_clock::now();
             DataplaneProcess process(run, arguments);
             EXPECT_EQ(process.wait(), EX_CONFIG) << part;
@@ -183,7 +188,7 @@ TEST_F(DataplaneTest, WhatItLacksIsOneLineAndItsOwnExitCode) {
             EXPECT_NE(said.find(part), std::string::npos) << said;
             EXPECT_FALSE(std::filesystem::exists(elsewhere)) << "a start that fails leaves nothing";
         }
-        EXPECT_LT(fastest, 1s) << part;
+        EXPECT_LT(fastest, kRefusalMax) << part;
     }
     DataplaneProcess usage(elsewhere, {"--port", "nonsense"});
     EXPECT_EQ(usage.wait(), EX_USAGE);

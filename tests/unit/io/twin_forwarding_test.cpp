@@ -95,9 +95,9 @@ class TwinForwardingTest : public testing::Test {
         std::memcpy(rte_pktmbuf_append(packet, static_cast<std::uint16_t>(frame.size())), frame.data(), frame.size());
         ASSERT_EQ(rte_ring_enqueue(in_, packet), 0);
     }
-    /// The next frame that leaves by the NIC with this destination address; empty: none within a second.
+    /// The next frame that leaves by the NIC with this destination address; empty: none within ten seconds.
     FrameBytes next_departure(const core::MacAddress &destination) {
-        for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1); std::chrono::steady_clock::now() < end;) {
+        for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10); std::chrono::steady_clock::now() < end;) {
             void *object = nullptr;
             if (rte_ring_dequeue(out_, &object) != 0) {
                 ::usleep(500);

@@ -41,9 +41,9 @@ class TwinTest : public testing::Test {
         EXPECT_TRUE(twin) << twin.error();
         return twin ? std::move(*twin) : nullptr;
     }
-    /// The next frame from the kernel of this EtherType; empty: none within a second.
+    /// The next frame from the kernel of this EtherType; empty: none within ten seconds.
     FrameBytes next_from_kernel(Twin &twin, std::uint16_t type) {
-        for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1); std::chrono::steady_clock::now() < end;) {
+        for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10); std::chrono::steady_clock::now() < end;) {
             const auto front = twin.from_kernel().front();
             if (front.empty()) {
                 ::usleep(1000);

@@ -30,6 +30,11 @@ def step_of(name, ns, **fields):
     return {"name": name, "run_name": name, "run_type": "iteration", "real_time": 99.0, "time_unit": "ns", "ns_per_packet": ns} | fields
 
 
+def setUpModule():
+    """Matplotlib lists the machine's fonts the first time, takes its time, and says so."""
+    subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True, capture_output=True)
+
+
 class InDirectory(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()

@@ -240,14 +240,14 @@ TEST_F(PublisherTest, NoticesALossWhileIdle) {
 }
 
 TEST_F(PublisherTest, GivesASlowDataplaneUpAndLearnsFromTheNextHelloWhatBecameOfIt) {
-    connect(0, 200ms);
+    connect(0, 2s);
     const auto begin = std::chrono::steady_clock::now();
     auto outcome = publish(snapshot(1, 100));
     (void)end_->receive_publication(1);
     expect_failure(outcome.get(), Kind::kTimeout, "in time");
     const auto taken = std::chrono::steady_clock::now() - begin;
-    EXPECT_GE(taken, 200ms);
-    EXPECT_LT(taken, 3s);
+    EXPECT_GE(taken, 2s);
+    EXPECT_LT(taken, 10s);
     EXPECT_TRUE(end_->peer_hung_up());
 
     ASSERT_TRUE(end_->accept());
@@ -257,7 +257,7 @@ TEST_F(PublisherTest, GivesASlowDataplaneUpAndLearnsFromTheNextHelloWhatBecameOf
 }
 
 TEST_F(PublisherTest, ADataplaneThatDoesNotReadHoldsNobodyUp) {
-    connect(0, 200ms);
+    connect(0, 2s);
     std::vector<SharedSegment> many;
     for (std::uint64_t id = 1; id <= 700; ++id) many.push_back(sealed(build_rows_segment(id, std::vector<std::uint16_t>(1))));
     expect_failure(publish(snapshot(1, 1000, many)).get(), Kind::kTimeout, "");

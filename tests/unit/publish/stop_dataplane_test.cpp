@@ -143,17 +143,22 @@ TEST_F(StopDataplaneTest, OneThatEndsInsteadOfAnsweringHasStopped) {
 }
 
 TEST_F(StopDataplaneTest, OneThatIsStartedAgainIsTold) {
-    const std::string asked = directory_.file("asked");
-    const DataplaneChild child(path_, [&asked](DataplaneEnd &end) {
+    const std::string asked = directory_.file("asked"), replaced = directory_.file("replaced");
+    const auto wait_for_file = [](const std::string &file) {
+        for (int i = 0; i < 10'000 && !std::filesystem::exists(file); ++i) std::this_thread::sleep_for(1ms);
+    };
+    const DataplaneChild child(path_, [&](DataplaneEnd &end) {
         end.say_hello(7);
         (void)end.receive();
         std::ofstream(asked).flush();
         say_stopping(end);
-        std::this_thread::sleep_for(500ms);
+        wait_for_file(replaced);
     });
     auto next = std::async(std::launch::async, [&] {
-        for (int i = 0; i < 10'000 && !std::filesystem::exists(asked); ++i) std::this_thread::sleep_for(1ms);
-        return std::make_unique<DataplaneEnd>(path_);
+        wait_for_file(asked);
+        auto listening = std::make_unique<DataplaneEnd>(path_);
+        std::ofstream(replaced).flush();
+        return listening;
     });
     const auto stopped = stop_dataplane(path_, 10s);
     const auto listening = next.get();
@@ -180,18 +185,19 @@ TEST_F(StopDataplaneTest, OneThatHasItsLockRunsWhetherItListensOrNot) {
             std::this_thread::sleep_for(time);
         }, false);
     };
-    const auto wait_for_lock = [this] {
-        for (int i = 0; i < 1000 && !lock_holder(directory_.file("dataplane.lock")); ++i) std::this_thread::sleep_for(1ms);
+    const auto is_locked = [this] {
+        for (int i = 0; i < 10'000 && !lock_holder(directory_.file("dataplane.lock")); ++i) std::this_thread::sleep_for(1ms);
+        return static_cast<bool>(lock_holder(directory_.file("dataplane.lock")));
     };
     {
         const auto child = holding(20s);
-        wait_for_lock();
+        ASSERT_TRUE(is_locked());
         const auto stopped = stop_dataplane(path_, 200ms);
         ASSERT_FALSE(stopped);
         EXPECT_NE(stopped.error().format().find("the dataplane does not listen any more, and still runs after 200 ms"), std::string::npos);
     }
-    const auto child = holding(400ms);
-    wait_for_lock();
+    const auto child = holding(2s);
+    ASSERT_TRUE(is_locked());
     const auto stopped = stop_dataplane(path_, 10s);
     ASSERT_TRUE(stopped) << stopped.error().format();
     EXPECT_TRUE(child->has_ended());

@@ -26,6 +26,7 @@ using test::backend;
 config::Config checked_config() {
     config::Config config = test::config_with(4);
     config.services[0].health.interval_ms = 100;
+    config.services[0].health.timeout_ms = 5000; // nothing here waits for it
     config.services[0].health.rise = 1;
     config.services[0].health.fall = 1;
     return config;

@@ -15,6 +15,7 @@ put_in() { monitor "device_add virtio-net-pci,id=nic-$kPair,bus=port-$kPair,netd
 
 use_twin fl2 # the third port's
 check "the VIP answers" wait_until 15 vip_answers "$kPair"
+allow_for_pace "$kPair"
 check "the kernel is reached through the NIC" wait_until 15 kernel_is_reached
 check "and reaches others through it" wait_until 15 kernel_reaches
 # Until the NIC is bound again, which an emulated shell is slow to do, and TCP tries once more after that.

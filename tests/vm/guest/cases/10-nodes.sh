@@ -22,6 +22,7 @@ check "none of them elsewhere" same "$(pages_on 0 'file=/dev/hugepages/fairlead'
 # A page of DPDK's own records may be where the main thread is.
 check "nearly all of DPDK's memory is there" compare "$(pages_on 1 'huge')" ">" "10 * $(pages_on 0 'huge')"
 check "the VIP answers" wait_until 15 vip_answers "$kPair"
+allow_for_pace "$kPair"
 answer_within=90 load_begin "${kVip[$kPair]}"
 check "$kHeld connections are opened" load_ask 30 open "$kHeld" 100
 
