@@ -88,7 +88,7 @@ dependencies() {
 }
 
 prepare_root() {
-    make_root "$base" "$release" systemd systemd-sysv dbus iproute2 ethtool procps socat
+    make_root "$base" "$release" systemd systemd-sysv dbus iproute2 ethtool procps socat bird2 keepalived
     mapfile -t needed < <(dependencies)
     root_run "$base" -- env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends --download-only "${needed[@]}" >"$work/download" 2>&1 ||
         { root_run "$base" -- apt-get update -q && root_run "$base" -- apt-get install -q -y --no-install-recommends --download-only "${needed[@]}"; } >"$work/download" 2>&1
@@ -212,6 +212,7 @@ test_start() {
 test_host() {
     local pages cpu
     pages=$(cat "$kPages")
+    masks_before=$(masks)      # the kernel, or irqbalance, may have moved some since
     cpu=$(($(nproc --all) - 1))
     while inside umount /proc/sys/kernel/random/boot_id 2>/dev/null; do :; done     # what nspawn has there, not all mount namespaces see
     inside mount --bind /sys-hugepages "${kPages%/*/*}"     # a container's own is read-only
@@ -245,12 +246,14 @@ test_access() {
     check "... nor reach the dataplane past fairleadd" fails inside runuser -u alice -- socat -u OPEN:/dev/null UNIX-CONNECT:/run/fairlead/dataplane.sock,type=5
 }
 
+says_where() { inside journalctl -q -u fairleadd --no-pager -n 20 | grep "fairlead.yaml:[0-9]"; }
+
 test_reload() {
     local before
     before=$(inside fairlead get -o yaml)
     inside sed -i 's/port: 80/port: 99999/' /etc/fairlead/fairlead.yaml
     check "a reload of a wrong file fails" fails inside systemctl reload fairleadd
-    check "... says where" sh -c 'grep -q "fairlead.yaml:[0-9]*" "$1"' sh <(inside journalctl -q -u fairleadd --no-pager -n 20)
+    check "... says where" wait_until 5 says_where
     check "... and changes nothing" same "$(inside fairlead get -o yaml)" "$before"
     inside sed -i -e 's/port: 99999/port: 80/' -e 's/name: web/name: shop/' /etc/fairlead/fairlead.yaml
     check "a reload of a good one" inside systemctl reload fairleadd
@@ -291,14 +294,66 @@ test_connection() {
 }
 is_restarted() { [ "$(restarts_of "$1")" = "$2" ] && is_active "$1"; }
 
-# As docs/bare-metal.md has it, with commands that need what the unit's sandbox must leave: a program, netlink, CAP_NET_ADMIN.
+# What the examples of fairleadd.env speak to, with the lines that they have for it. They need of the unit's sandbox: programs, netlink and
+# CAP_NET_ADMIN, files in /run/fairlead.
+make_site() {
+    inside cp /etc/fairlead/fairleadd.env /tmp/
+    inside sh -euc '
+        cat >/etc/bird/bird.conf
+        sed -n "s/^#   protocol /protocol /p" /tmp/fairleadd.env >>/etc/bird/bird.conf
+        systemctl restart bird' <<END
+router id 10.0.0.1;
+protocol device {}
+END
+    inside sh -euc '
+        cat >/etc/keepalived/keepalived.conf
+        sed -n "s/^#   f /f /p" /tmp/fairleadd.env >/etc/tmpfiles.d/fairlead-keepalived.conf
+        systemd-tmpfiles --create fairlead-keepalived.conf
+        systemctl restart keepalived' <<END
+track_file fairlead { file /run/fairlead/keepalived
+    weight 0 }
+vrrp_instance vips {
+    version 3
+    state BACKUP
+    interface eth0
+    virtual_router_id 51
+    advert_int 0.1
+    virtual_ipaddress { 10.0.0.99/32 }
+    track_file { fairlead }
+}
+END
+    sleep 2     # keepalived, which might announce, would have
+}
+end_site() { inside sh -c 'systemctl stop keepalived; rm /etc/keepalived/keepalived.conf /etc/tmpfiles.d/fairlead-keepalived.conf'; }
+bird_announces() { inside birdc show route | grep 198.51.100.0/24; }
+keepalived_announces() { inside ip -4 addr show dev eth0 | grep 10.0.0.99/32; }
+# use_example WORD : the one of fairleadd.env with that word, as it stands there.
+use_example() {
+    inside sh -euc 'grep -F "$1" /tmp/fairleadd.env | sed -n "s/^#   FAIRLEADD/FAIRLEADD/p" >/etc/fairlead/fairleadd.env
+        [ "$(wc -l </etc/fairlead/fairleadd.env)" = 1 ]
+        systemctl restart fairleadd' sh "$1"
+}
+
+# As docs/bare-metal.md has it.
 test_node() {
-    inside sh -c 'echo "FAIRLEADD_OPTIONS=\"--on-withdraw '"'/usr/sbin/ip route flush table 100'"' --on-announce '"'/usr/sbin/ip route replace blackhole 198.51.100.0/24 table 100'"'\"" >/etc/fairlead/fairleadd.env'
-    inside systemctl restart fairleadd
-    check "the node is announced by its command" inside runuser -u alice -- fairlead node announce
-    check "... which may change routes" is_routed
+    local example daemon
+    make_site
+    for example in keepalived:/run/fairlead/keepalived bird:/usr/sbin/ip; do
+        daemon=${example%%:*}
+        check "the example of fairleadd.env for $daemon" use_example "${example#*:}"
+        check "... announces nothing by itself" fails "${daemon}_announces"
+        check "... puts the node into routing" inside runuser -u alice -- fairlead node announce
+        check "... which $daemon sees" wait_until 10 "${daemon}_announces"
+        check "... takes it out" inside runuser -u alice -- fairlead node drain --keep-running --quiet-for 1s
+        check "... which $daemon sees, too" wait_until 10 fails "${daemon}_announces"
+        inside systemctl reload "$daemon"
+        sleep 2
+        check "... and a reload of $daemon leaves it out" fails "${daemon}_announces"
+        check "... and in again" inside fairlead node announce
+    done
+    end_site
     check "a drain ends well" inside runuser -u alice -- fairlead node drain --quiet-for 2s
-    check "... and takes the route away" fails is_routed
+    check "... and takes the route away" wait_until 10 fails bird_announces
     check "both services end" wait_until 10 are_stopped
     check "... the dataplane with 0" same "$(property fairlead-dataplane Result) $(property fairlead-dataplane ExecMainStatus)" "success 0"
     check "... fairleadd with 0" same "$(property fairleadd Result) $(property fairleadd ExecMainStatus)" "success 0"
@@ -308,9 +363,8 @@ test_node() {
     check "... the connection goes on" answers
     check "... but the node does not announce itself" same "$(inside fairlead status -o json | jq -r .node.state)" withdrawn
     check "... until it is told to" inside fairlead node announce
-    check "... and is routed again" is_routed
+    check "... and is routed again" wait_until 10 bird_announces
 }
-is_routed() { inside ip route show table 100 | grep -q 198.51.100.0/24; }
 are_stopped() { ! is_active fairlead-dataplane && ! is_active fairleadd; }
 
 test_end() {
