@@ -125,7 +125,7 @@ soon_answers() { nsenter --net=/run/netns/client timeout "$soon_s" bash -c ": </
 
 # allow_for_pace PAIR : to be called while its VIP answers. What is timed here is mostly programs that start, and emulation on a busy host starts
 # them slowly: where a probe that succeeds takes longer than on an idle one, two seconds (soon_ms) and a probe's patience are as much longer.
-readonly kQuietProbe_ms=150
+readonly kQuietProbe_ms=400      # the slowest of three; 220 to 390 were seen
 soon_ms=2000
 allow_for_pace() {
     local began took worst=0
