@@ -4,8 +4,8 @@
 # Every test: installs what is missing, builds, runs unit, packet and fuzz tests, the lab's tests, the unit tests again under
 # sanitizers, then the packages', the virtual machine's and the demo. Closes with the line "N passed, N failed, N skipped".
 #
-# The lab's tests wait most of their time. What sanitizers need is compiled beside them, by processes that get a core only while
-# nobody else wants it (SCHED_IDLE).
+# The lab's tests wait most of their time. What sanitizers need is compiled beside them, by processes that get hardly
+# any of a core that somebody else wants (SCHED_IDLE).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=packages.sh
@@ -32,13 +32,8 @@ done
 
 results=$(mktemp -d)
 compiler=''      # what compiles beside the lab's tests
-beside=''        # the test that runs beside another
 # shellcheck disable=SC2317  # called by the trap
 end() {
-    if [ -n "$beside" ]; then
-        kill "$beside_pid" 2>/dev/null || true      # timeout, which passes it on
-        wait "$beside_pid" 2>/dev/null || true
-    fi
     end_compiling
     rm -rf "$results"
 }
@@ -125,20 +120,6 @@ run_tap() {
     echo "$code" >"$results/$name.exit"
 }
 
-# begin_beside NAME SECONDS COMMAND... : such a script while others run, in a session of its own; end_beside waits for it, and shows it.
-begin_beside() {
-    beside=$1
-    setsid timeout --kill-after 30 "$2" "${@:3}" >"$results/$1.tap" 2>&1 </dev/null &
-    beside_pid=$!
-}
-end_beside() {
-    local code=0
-    wait "$beside_pid" || code=$?
-    cat "$results/$beside.tap"
-    echo "$code" >"$results/$beside.exit"
-    beside=''
-}
-
 step "installing and building"
 purposes=(build run test)
 if wants package; then purposes+=(package); fi      # what is compiled now is packaged then, man pages included
@@ -160,15 +141,8 @@ if wants lab; then
         name=$(basename "$test" _test.sh)
         # The first in order holds a rate for a minute, and has the machine to itself.
         if [ "$name" != af_xdp_rate ] && [ -z "$compiler" ] && wants sanitizers; then begin_compiling; fi
-        # Each takes a minute, and waits for most of it.
-        if [ "$name" = generations ]; then continue; fi
-        if [ "$name" = node_drain ]; then begin_beside lab-generations 300 "$root/tests/lab/generations_test.sh"; fi
         step "lab: $name"
         run_tap "lab-$name" 300 "$test"
-        if [ -n "$beside" ]; then
-            step "lab: generations, beside it"
-            end_beside
-        fi
     done
     end_compiling
 fi

@@ -298,13 +298,16 @@ is_restarted() { [ "$(restarts_of "$1")" = "$2" ] && is_active "$1"; }
 # CAP_NET_ADMIN, files in /run/fairlead.
 make_site() {
     inside cp /etc/fairlead/fairleadd.env /tmp/
+    # Debian's own bird.conf with the lines of the example; the client's router is its neighbour.
     inside sh -euc '
-        cat >/etc/bird/bird.conf
-        sed -n "s/^#   protocol /protocol /p" /tmp/fairleadd.env >>/etc/bird/bird.conf
-        systemctl restart bird' <<END
-router id 10.0.0.1;
-protocol device {}
-END
+        sed -n "s/^#   \(ipv4 table\|protocol kernel\) /\1 /p" /tmp/fairleadd.env >>/etc/bird/bird.conf
+        peers() { echo "protocol bgp { local $1 as $2; neighbor $3 as $4; connect delay time 1; $5 }"; }
+        peers 10.0.0.1 65001 10.0.0.2 65000 "$(sed -n "s/^#   ipv4 {/ipv4 {/p" /tmp/fairleadd.env)" >>/etc/bird/bird.conf
+        systemctl restart bird
+        { echo "router id 10.0.0.2; protocol device {}"; peers 10.0.0.2 65000 10.0.0.1 65001 "ipv4 { import all; export none; };"; } >/tmp/router.conf
+        ip netns exec client bird -c /tmp/router.conf -s /tmp/router.ctl -P /tmp/router.pid
+        for try in $(seq 100); do if birdc -s /tmp/router.ctl show protocols | grep -q Established; then exit 0; fi; sleep 0.1; done
+        exit 1'
     inside sh -euc '
         cat >/etc/keepalived/keepalived.conf
         sed -n "s/^#   f /f /p" /tmp/fairleadd.env >/etc/tmpfiles.d/fairlead-keepalived.conf
@@ -325,7 +328,7 @@ END
     sleep 2     # keepalived, which might announce, would have
 }
 end_site() { inside sh -c 'systemctl stop keepalived; rm /etc/keepalived/keepalived.conf /etc/tmpfiles.d/fairlead-keepalived.conf'; }
-bird_announces() { inside birdc show route | grep 198.51.100.0/24; }
+bird_announces() { inside birdc -s /tmp/router.ctl show route | grep 198.51.100.0/24; }     # what the router has heard
 keepalived_announces() { inside ip -4 addr show dev eth0 | grep 10.0.0.99/32; }
 # use_example WORD : the one of fairleadd.env with that word, as it stands there.
 use_example() {
@@ -337,7 +340,7 @@ use_example() {
 # As docs/bare-metal.md has it.
 test_node() {
     local example daemon
-    make_site
+    check "BIRD, with a BGP neighbour, and keepalived run" make_site
     for example in keepalived:/run/fairlead/keepalived bird:/usr/sbin/ip; do
         daemon=${example%%:*}
         check "the example of fairleadd.env for $daemon" use_example "${example#*:}"
