@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A file in the runtime directory that says that this node was taken out of routing: it outlives fairleadd, so that one that
-/// is started again (an upgrade, a crash in mid-drain) knows, and ends with the machine, as does BIRD's `disable`. A route that the
-/// on-announce command makes ends then, too: such a node is not announced after a reboot, though no mark says so.
+/// is started again (an upgrade, a crash in mid-drain) knows, and ends with the machine. A route that the on-announce command makes
+/// ends then, too: such a node is not announced after a reboot, though no mark says so (fairlead-announce.service).
 #pragma once
 
 #include <cstdint>

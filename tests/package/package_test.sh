@@ -177,7 +177,7 @@ answers() {
 verify_units() {
     local unit
     check "systemd-analyze verify has nothing to say of dev-hugepages1G.mount" same "$(inside systemd-analyze verify --man=no dev-hugepages1G.mount 2>&1 | grep -E 'fairlead|1G' || true)" ''
-    for unit in fairlead-dataplane.service fairleadd.service fairlead-backend@eth0.service fairlead-host.service; do
+    for unit in fairlead-dataplane.service fairleadd.service fairlead-backend@eth0.service fairlead-host.service fairlead-announce.service; do
         check "systemd-analyze verify has nothing to say of $unit" same "$(inside systemd-analyze verify --man=no "$unit" 2>&1 | grep -i fairlead || true)" ''
         note "$(inside systemd-analyze security --no-pager "$unit" 2>/dev/null | tail -1)"
         check "systemd-analyze security of $unit is below 3.0" inside systemd-analyze security --no-pager --threshold=29 "$unit" >/dev/null
@@ -328,6 +328,7 @@ END
     sleep 2     # keepalived, which might announce, would have
 }
 end_site() { inside sh -c 'systemctl stop keepalived; rm /etc/keepalived/keepalived.conf /etc/tmpfiles.d/fairlead-keepalived.conf'; }
+node_state() { inside fairlead status -o json | jq -r .node.state; }
 bird_announces() { inside birdc -s /tmp/router.ctl show route | grep 198.51.100.0/24; }     # what the router has heard
 keepalived_announces() { inside ip -4 addr show dev eth0 | grep 10.0.0.99/32; }
 # use_example WORD : the one of fairleadd.env with that word, as it stands there.
@@ -364,14 +365,24 @@ test_node() {
     inside systemctl start fairlead-dataplane fairleadd
     check "started again they agree" wait_until 10 agree
     check "... the connection goes on" answers
-    check "... but the node does not announce itself" same "$(inside fairlead status -o json | jq -r .node.state)" withdrawn
+    check "... but the node does not announce itself" same "$(node_state)" withdrawn
+    inside systemctl start fairlead-announce
+    check "... nor does fairlead-announce, which is for a boot" same "$(node_state)" withdrawn
     check "... until it is told to" inside fairlead node announce
     check "... and is routed again" wait_until 10 bird_announces
+    inside sh -c 'systemctl stop fairlead-announce fairleadd fairlead-dataplane; ip route flush table 100'   # as a boot leaves it
+    check "after a boot it is not" wait_until 10 fails bird_announces
+    inside systemctl start --no-block fairlead-announce
+    sleep 1
+    inside systemctl start fairlead-dataplane fairleadd
+    check "... until fairlead-announce, begun too soon, has seen it forward" wait_until 40 bird_announces
+    check "... and has done its work" wait_until 5 is_active fairlead-announce
+    check "the connection goes on" answers
 }
 are_stopped() { ! is_active fairlead-dataplane && ! is_active fairleadd; }
 
 test_end() {
-    inside systemctl enable fairlead-dataplane fairleadd fairlead-backend@eth0 >/dev/null 2>&1
+    inside systemctl enable fairlead-dataplane fairleadd fairlead-announce fairlead-backend@eth0 >/dev/null 2>&1
     check "remove" inside sh -c 'dpkg --remove fairlead fairlead-backend >/dev/null 2>&1'
     check "... ends the services" fails inside pgrep -f /usr/sbin/fairlead
     check "... takes the balancer's program off its interface" fails inside sh -c 'ip link show eth0 | grep xdp'
