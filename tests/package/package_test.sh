@@ -105,10 +105,10 @@ boot() {
     wait_until 60 sh -c "nsenter --target $leader --mount --pid --root -- systemctl is-system-running | grep -qE 'running|degraded'"
 }
 
-# Everything but what is a mount of its own, and but what dpkg and its tools know and log.
+# Everything but what is a mount of its own, and but what dpkg and its tools know and log, and keepalived (2.3) tells iproute2.
 list_files() {
     inside find / /run /dev/shm /dev/hugepages -xdev \( -path /proc -o -path /sys -o -path /run/systemd -o -path /run/udev -o -path /var/lib/dpkg \
-        -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /tmp -o -path /var/tmp -o -path /packages -o -path /run/dbus -o -path /run/netns \) -prune -o -print 2>/dev/null | sort
+        -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /tmp -o -path /var/tmp -o -path /packages -o -path /run/dbus -o -path /etc/iproute2 -o -path /run/netns \) -prune -o -print 2>/dev/null | sort
 }
 
 # client, balancer (the container's own namespace) and backend on one bridge.
