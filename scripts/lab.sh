@@ -44,6 +44,8 @@ source "$lab_scripts/../wait.sh"
 source "$lab_scripts/plan.sh"
 # shellcheck source=lab/state.sh
 source "$lab_scripts/state.sh"
+# shellcheck source=lab/priority.sh
+source "$lab_scripts/priority.sh"
 # shellcheck source=lab/process.sh
 source "$lab_scripts/process.sh"
 # shellcheck source=lab/network.sh

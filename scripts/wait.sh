@@ -9,7 +9,6 @@ uptime_cs() {
 }
 
 # wait_until SECONDS COMMAND... : until the command succeeds, whatever it prints; polls, since what it waits for belongs to other programs.
-poll_s=0.02
 wait_until() {
     local uptime_cs deadline_cs
     uptime_cs
@@ -18,6 +17,6 @@ wait_until() {
     until "$@" >/dev/null 2>&1; do
         uptime_cs
         [ "$uptime_cs" -lt "$deadline_cs" ] || return 1
-        sleep "$poll_s"
+        sleep 0.05
     done
 }

@@ -21,15 +21,12 @@ END
 no_route_file() { echo "$(host_directory "$1")/run/no-route"; }
 
 start_dataplane() {
-    local host=$1 worker ports=() options
+    local host=$1 worker ports=() options dataplane_priority
+    choose_dataplane_priority
     read -ra options <<<"$dataplane_options"
     for worker in $(seq 0 $((worker_count - 1))); do
         ports+=(--port "af_xdp:eth$worker")
     done
-    # On a balancer the workers have cores of their own. Here they share two with everything else, and the driver's receive
-    # queue of 2,048 packets is 41 ms at 50,000 packets a second: they come first whenever a packet waits.
-    local dataplane_priority=(nice -n -10)
-    if chrt --rr 10 true 2>/dev/null; then dataplane_priority=(chrt --rr 10); fi
     launch "$host" fairlead-dataplane "${dataplane_priority[@]}" "$programs/fairlead-dataplane" "${ports[@]}" --workers "$worker_count" \
         --idle "$idle" --runtime-dir "$(host_directory "$host")/run" --table-directory "$(table_directory "$host")" \
         "${options[@]}"

@@ -14,6 +14,8 @@ if [ "$(id -u)" -eq 0 ] && [ "${FAIRLEAD_OWN_NAMESPACES:-no}" = no ]; then
 fi
 # shellcheck source=case.sh
 source "$(dirname "${BASH_SOURCE[0]}")/case.sh"
+# shellcheck source=../../scripts/lab/priority.sh
+source "$root/scripts/lab/priority.sh"
 
 readonly kGeneratorMac=02:00:00:00:00:01
 readonly kBalancerMac=02:00:00:00:00:02
@@ -57,10 +59,9 @@ balancer:
   next_hop_mac: "$kGeneratorMac"
 services: []
 END
-    # As in the lab (scripts/lab/balancers.sh): the packets come first.
-    local priority=()
-    if chrt --rr 10 true 2>/dev/null; then priority=(chrt --rr 10); fi
-    "${priority[@]}" "$programs/fairlead-dataplane" --port af_xdp:lb --idle backoff --connections 65536 --wide-connections 1024 --forget \
+    local dataplane_priority
+    choose_dataplane_priority
+    "${dataplane_priority[@]}" "$programs/fairlead-dataplane" --port af_xdp:lb --idle backoff --connections 65536 --wide-connections 1024 --forget \
         --runtime-dir "$place/run" >"$place/fairlead-dataplane.log" 2>&1 &
     dataplane=$!
     "$programs/fairleadd" --config "$place/fairlead.yaml" --state-dir "$place/state" --runtime-dir "$place/run" \

@@ -8,7 +8,6 @@ test_name="vm $case_name"
 source "$root/tests/tap.sh"
 # shellcheck source=../../../scripts/wait.sh
 source "$root/scripts/wait.sh"
-poll_s=0.05
 
 case_end() {
     local status=$?
